@@ -19,7 +19,7 @@ from shared.contracts import intake
 from shared.contracts.attendance import ScreenStage, SpecimenValidity
 from shared.contracts.codes import Dimension, LevelOfCare, Modality, Population
 from shared.contracts.plans import GoalUnit, PlannedService
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision, derive_id
 from shared.runtime.core.record import Record
 from shared.runtime.core.work import CommandKey, Decide, OutcomeStatus, StreamPosition, Work
@@ -91,7 +91,7 @@ def _admitted(service: Service, subject: str, at: datetime, now: datetime) -> Re
         program="iop-adult",
         length_weeks=104,  # so that no deadline comes while the bench runs
         time_zone="America/New_York",
-        terms=ProgramTerms(version="2026.1"),
+        terms=HOUSE.replace(version="2026.1"),
     )
     oriented = intake.OrientationCompleted(
         completed_at=at, rules_accepted=("attendance", "screens"), part2_notice_at=at

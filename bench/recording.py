@@ -168,12 +168,14 @@ def _session(luck: Random, session_id: str, at: datetime, *, present: bool) -> E
             arrival=attendance.Arrival.ATTENDED,
             minutes_credited=180,
             participation=attendance.Participation.ACTIVE,
+            family_only=False,
         )
     return attendance.SessionMissed(
         session_id=session_id,
         starts_at=at,
         modality=Modality.GROUP,
         absence=luck.choice([attendance.Absence.NO_SHOW, attendance.Absence.EXCUSED]),
+        family_only=False,
     )
 
 
@@ -265,6 +267,7 @@ def _hours(luck: Random, subject: str, week: int, monday: datetime, minutes: int
             minutes_before=0,
             minutes_after=180,
             reason=attendance.CorrectionReason.LATE_DOCUMENTATION,
+            family_only=False,
         )
         yield at, subject, corrected
         yield at, subject, _week(day, 540)

@@ -50,6 +50,12 @@ def rebuild_command(
         typer.echo(
             f"{done.unreadable} messages on the journal could not be decrypted, and were skipped."
         )
+    if done.set_aside:
+        typer.echo(
+            "No copy of these records can be read; they stay as they are, and are set aside:"
+        )
+        for subject in done.set_aside:
+            typer.echo(f"  {subject}")
     typer.echo(f"State hash: {done.state_hash}")
     if done.blocked:
         typer.echo(

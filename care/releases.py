@@ -94,8 +94,9 @@ def release() -> None:
 def _consistent() -> Contract:
     """The contract as the classes and files say it; the command ends when it contradicts itself."""
     from shared.contracts.publish.contract import contract, problems
+    from shared.contracts.publish.files import examples
 
-    whole = contract(all_subscribers(), documents())
+    whole = contract(all_subscribers(), documents(), examples(ROOT))
     if found := problems(whole, _today()):
         fail("\n".join(found), "Correct these contradictions first: no release can contain them.")
     return whole
@@ -117,6 +118,11 @@ def _earlier(path: str) -> list[str]:
     """The texts that a file had in any ancestor commit; none where there is no git."""
     if not (ROOT / ".git").exists():
         return []
+    if (_git("rev-parse", "--is-shallow-repository") or "").strip() == "true":
+        fail(
+            "This clone is shallow: it has no earlier commits, so what was released can't be checked.",
+            "Fetch them with `git fetch --unshallow`; in a workflow, check out with `fetch-depth: 0`.",
+        )
     commits = _git("log", "--full-history", "--format=%H", "--", path)
     if commits is None:
         fail("git can't read the history, so the earlier releases can't be checked.")

@@ -50,14 +50,21 @@ def check_command(*, json: Json = False) -> None:
     from shared.contracts.outlets import is_outlet
     from shared.contracts.topics import TOPICS
     from shared.runtime.connections import KafkaFromEnvironment
-    from shared.runtime.kafka.topics import partition_differences, setting_differences
+    from shared.runtime.kafka.topics import (
+        partition_differences,
+        replication_differences,
+        setting_differences,
+    )
+    from shared.runtime.settings import ServiceSettings
 
     async def differences() -> list[Difference]:
         kafka = KafkaFromEnvironment()
+        least = ServiceSettings().kafka_replication
         topics = await _all_topics(kafka)
         wanted = [*TOPICS.values(), *(topic for topic in topics if is_outlet(topic.name))]
         partitions = await partition_differences(kafka, wanted)
-        return [*partitions, *await setting_differences(kafka, topics)]
+        replication = await replication_differences(kafka, topics, least)
+        return [*partitions, *replication, *await setting_differences(kafka, topics)]
 
     with failures():
         found = asyncio.run(differences())
@@ -67,7 +74,7 @@ def check_command(*, json: Json = False) -> None:
         _show(found)
         typer.echo(
             "A service creates its missing topic when it starts. If the number of partitions differs, run `care topics"
-            " migrate`. If settings differ, run `care topics repair`."
+            " migrate`. If settings differ, run `care topics repair`. Add replicas with Kafka's own tools."
         )
     else:
         typer.echo("All topics agree with the catalogue.")
@@ -265,7 +272,8 @@ async def _migrate(topic: Topic, settings: ServiceSettings) -> int:
             store, service = _store(name, settings, stack)
             parties.append(Party(name, store, service.reactions.topics))
         # On standard error: what the command answers may be JSON.
-        return await migrate(settings, topic, parties, partial(typer.echo, err=True))
+        report = partial(typer.echo, err=True)
+        return await migrate(settings, topic, parties, report, settings.kafka_replication)
 
 
 def _store(

@@ -30,6 +30,10 @@ VOIDING: Final = frozenset(
     {"care.intake.episode-entered-in-error.v1", "care.intake.referral-merged.v1"}
 )
 """After these an episode is as if it had never been."""
+RESTORING: Final = frozenset(
+    {"care.intake.episode-entered-in-error-undone.v1", "care.intake.referral-merged-undone.v1"}
+)
+"""After these it is as it had been."""
 
 
 @dataclass(slots=True)
@@ -328,6 +332,8 @@ def _that_stand(facts: Iterable[Heard]) -> list[Heard]:
     for fact in facts:
         if fact.type in VOIDING:
             void.add(fact.subject)
+        elif fact.type in RESTORING:
+            void.discard(fact.subject)
         elif fact.type == "care.intake.admission-undone.v1":
             until[fact.subject] = max(fact.time, until.get(fact.subject, fact.time))
         elif fact.topic == "care.attendance":

@@ -75,7 +75,7 @@ class PersonPath:
         told = await self._intake(
             "intake_coordinator",
             "/referrals",
-            {"source_kind": p.source_kind, "priority": p.priority},
+            {"source_kind": p.source_kind, "urgency": p.urgency},
             "referral-received",
         )
         p.episode_id, p.person_id = told["episode_id"], told["person_id"]

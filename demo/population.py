@@ -41,7 +41,7 @@ class Person:
     time_zone: str
     arrives_on: date
     source_kind: str
-    priority: str
+    urgency: str
     adolescent: bool
     needs_withdrawal_care: bool
     acknowledged_at_once: bool
@@ -89,7 +89,7 @@ def _person(number: int, seed: int) -> Person:
         time_zone=FACILITIES[facility],
         arrives_on=_weekday(arrives),
         source_kind=luck.choice(["self", "court", "residential", "emergency_department"]),
-        priority=luck.choices(["routine", "urgent", "emergent"], [70, 25, 5])[0],
+        urgency=luck.choices(["routine", "urgent", "emergent"], [70, 25, 5])[0],
         adolescent=luck.random() < 0.08,
         needs_withdrawal_care=luck.random() < WITHDRAWAL_CARE_FIRST,
         acknowledged_at_once=luck.random() < ACKNOWLEDGED_AT_ONCE,

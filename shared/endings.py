@@ -103,7 +103,7 @@ class LateFacts(Generic[C]):
 
         With `if_ignored` it keeps only what it did nothing about, for a rule that must not decide anything twice.
         """
-        name = _name(kind)
+        name = name_of(kind)
         self._rules[name] = (kind, rule)
 
         def decide(state: C, said: T, cause: Cause) -> Decision[C]:
@@ -117,6 +117,12 @@ class LateFacts(Generic[C]):
             return decision._replace(state=kept)
 
         return decide
+
+    def with_rows(
+        self, rows: Iterable[tuple[type[BaseModel], Callable[[Any, Any, Cause], Decision[Any]]]]
+    ) -> None:
+        """The rules of a whole table, as they stand: for what was kept by its guard, and not by `rule`."""
+        self._rules.update((name_of(kind), (kind, rule)) for kind, rule in rows)
 
     def with_deadlines(self, rule: Callable[[C, str, Cause], Decision[C]]) -> None:
         """The rule of the record's deadlines, which came between the facts. Name it once, beside their table."""
@@ -150,5 +156,6 @@ class LateFacts(Generic[C]):
         return Decision(state, events, handoffs)
 
 
-def _name(kind: type[BaseModel]) -> str:
+def name_of(kind: type[BaseModel]) -> str:
+    """By what a fact or a handoff that is kept is found again."""
     return kind.NAME if issubclass(kind, Event) else kind.__name__

@@ -169,6 +169,17 @@ class RecordUnreadable(CareError):
         )
 
 
+class DeadLetterUnreadable(CareError):
+    """A stored dead letter can't be read, so that nothing can be done about it or about what waits behind it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "dead-letter-unreadable",
+            "A stored dead letter can't be read. It is set aside, and nothing has changed.",
+            hint="GET /ops/set-aside names it: put its document right.",
+        )
+
+
 class ConfigurationError(CareError):
     """The service can't run as configured. It says so and stops. `setting` names the setting at fault, if it is one."""
 

@@ -4,22 +4,27 @@ Per stream it keeps the highest number applied, a window with the numbers and id
 discarded. The window tells a repeat from an item that was never applied although its number is not new: either another
 item had its number, or an item with a number that was not its own came first.
 
+A stream that was set back has fewer entries than it knew of. Then the window begins with its floor: the number up to
+which anything may have been applied that nobody remembers.
+
 Entries are bytes, 16 for each: one append per event, and no object for each entry when a record is loaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from hashlib import blake2b
 from struct import Struct
-from typing import Final
+from typing import Any, Final
 
 WINDOW: Final = 16
 """How many items of a stream from the bus are remembered with their ids."""
 DISCARDED_MAX: Final = 64
 """How many discarded items of a stream are remembered; the latest ones."""
 _ENTRY: Final = Struct(">Q8s")
+_NO_ID: Final = bytes(8)
+"""In place of a digest: the entry is the floor."""
 _DISCARDED_BYTES: Final = DISCARDED_MAX * _ENTRY.size
 
 StreamInbox = tuple[int, bytes, bytes]
@@ -40,6 +45,18 @@ class Place(Enum):
     """Later items were applied, and this one never was."""
 
 
+def read(stored: Sequence[Any]) -> StreamInbox:
+    """A stream's inbox as it is stored. Raises `TypeError`, `ValueError` or `LookupError` for anything else."""
+    applied, window, discarded = stored[0], stored[1], stored[2]
+    if not isinstance(applied, int) or not (
+        isinstance(window, bytes) and isinstance(discarded, bytes)
+    ):
+        raise TypeError("inbox")
+    if applied < 0 or len(window) % _ENTRY.size or len(discarded) % _ENTRY.size:
+        raise ValueError("inbox")
+    return applied, window, discarded
+
+
 def digest(item_id: str) -> bytes:
     """What the inbox remembers of an id."""
     return blake2b(item_id.encode(), digest_size=8).digest()
@@ -48,20 +65,17 @@ def digest(item_id: str) -> bytes:
 def place_of(known: StreamInbox, number: int, item_id: str, kept: int = WINDOW) -> Place:
     """Compare an item with what is known of its stream. `kept` is the length of this stream's window.
 
-    A window that is not full has everything that was ever applied.
+    A window that is not full, and has no floor, has everything that was ever applied.
     """
     applied, window, discarded = known
     entry = _ENTRY.pack(number, digest(item_id))
-    entries = list(_split(window))
-    if entry in entries or entry in _split(discarded):
+    if entry in _split(window) or entry in _split(discarded):
         return Place.REPEATED
     if number > applied:
         return Place.NEXT
-    numbers = [_number(one) for one in entries]
-    if number in numbers:
+    if number in numbers_applied(known):
         return Place.CONFLICTING
-    oldest = min(numbers) if len(numbers) >= kept else 0
-    return Place.MISSED if number > oldest else Place.REPEATED
+    return Place.MISSED if number > _floor(window, kept) else Place.REPEATED
 
 
 def with_applied(known: StreamInbox, number: int, item_id: str, kept: int = WINDOW) -> StreamInbox:
@@ -76,17 +90,28 @@ def with_discarded(known: StreamInbox, number: int, item_id: str) -> StreamInbox
     return known[0], known[1], discarded[-_DISCARDED_BYTES:]
 
 
-def set_back(known: StreamInbox, number: int) -> StreamInbox:
+def set_back(known: StreamInbox, number: int, kept: int = WINDOW) -> StreamInbox:
     """The inbox when `number` is taken for the last one applied: what was applied after it counts as discarded."""
-    entries = list(_split(known[1]))
+    floor = min(number, _floor(known[1], kept))
+    entries = [one for one in _split(known[1]) if not one.endswith(_NO_ID)]
     stay = b"".join(one for one in entries if _number(one) <= number)
     go = b"".join(one for one in entries if _number(one) > number)
+    if floor:
+        stay = _ENTRY.pack(floor, _NO_ID) + stay
     return number, stay, (known[2] + go)[-_DISCARDED_BYTES:]
 
 
 def numbers_applied(known: StreamInbox) -> list[int]:
     """The numbers in the window, in the order in which they were applied."""
-    return [_number(one) for one in _split(known[1])]
+    return [_number(one) for one in _split(known[1]) if not one.endswith(_NO_ID)]
+
+
+def _floor(window: bytes, kept: int) -> int:
+    """The number up to which the window does not tell a repeat from what was never applied; 0 when it knows all."""
+    entries = list(_split(window))
+    if entries and entries[0].endswith(_NO_ID):
+        return _number(entries[0])
+    return min(map(_number, entries)) if len(entries) >= kept else 0
 
 
 def _split(entries: bytes) -> Iterator[bytes]:

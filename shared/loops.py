@@ -102,6 +102,18 @@ class Aside(Value):
     late: tuple[Late, ...] = ()
 
 
+class Voided(Value):
+    """What an episode was before it was entered in error or merged, for the case that this is taken back."""
+
+    by: str
+    """The name of the event that says so."""
+    at: AwareDatetime
+    state: dict[str, Any]
+    """The whole state of then, as JSON."""
+    late: tuple[Late, ...] = ()
+    """What came since, in its order."""
+
+
 K = TypeVar("K", bound=OpenEnum)
 K_contra = TypeVar("K_contra", bound=OpenEnum, contravariant=True)
 
@@ -152,6 +164,8 @@ class CareState(RetractingState):
     """Who holds which role for this episode: role to staff id."""
     void: bool = False
     """Entered in error: nothing more is done about it."""
+    voided: Voided | None = None
+    """What was put aside when the episode was entered in error or merged (`shared/voiding.py`)."""
     aside: Aside | None = None
     """What the end of the episode put aside (`shared/endings.py`); None while it runs."""
 
@@ -293,8 +307,13 @@ def _cleared(state: CareState, loop: Loop, reason: ClearedReason) -> Event:
 
 
 def team_assigned(state: C, event: intake.CareTeamAssigned, _cause: Cause) -> Decision[C]:
-    """Someone takes a role over, or leaves it."""
+    """Someone takes a role over."""
+    return Decision(state.replace(team={**state.team, event.role.value: event.staff_id}))
+
+
+def role_vacated(state: C, event: intake.CareTeamRoleVacated, _cause: Cause) -> Decision[C]:
+    """Nobody in person has a role any more."""
+    if event.role.value not in state.team:
+        return Decision(state)
     team = {role: who for role, who in state.team.items() if role != event.role.value}
-    if event.staff_id is not None:
-        team[event.role.value] = event.staff_id
     return Decision(state.replace(team=team))

@@ -23,7 +23,12 @@ class Level:
 def watched() -> Watched:
     """A replica that is ready, and counts."""
     return Watched(
-        output=None, set_aside=SetAside(), ready=lambda: True, lag=Level(), census=Census
+        output=None,
+        set_aside=SetAside(),
+        ready=lambda: True,
+        lag=Level(),
+        census=Census,
+        census_age=lambda: 0.0,
     )
 
 

@@ -147,8 +147,8 @@ REACTOR: Final = (
     Mutant(
         "the service hands over nothing that is set aside",
         f"{_CORE}reactor.py",
-        "if not set_aside.unpublished(record.subject)]",
-        "if True]",
+        "if record.audit or record.handoffs or not set_aside.resting(record.subject)\n",
+        "if True\n",
         ("tests/hostile/test_outgoing.py", "tests/hostile/test_large_messages.py"),
     ),
 )
@@ -258,15 +258,22 @@ RECORD: Final = (
     Mutant(
         "a window that is not full holds all that was applied",
         "shared/inbox.py",
-        "oldest = min(numbers) if len(numbers) >= kept else 0",
-        "oldest = min(numbers, default=0)",
+        "return min(map(_number, entries)) if len(entries) >= kept else 0",
+        "return min(map(_number, entries), default=0)",
         _unit("inbox", "forged_numbers"),
+    ),
+    Mutant(
+        "a window that was set back keeps its floor",
+        "shared/inbox.py",
+        "    if floor:\n",
+        "    if False:\n",
+        _unit("inbox"),
     ),
     Mutant(
         "a discarded item is recognised when it comes again",
         "shared/inbox.py",
-        "if entry in entries or entry in _split(discarded):",
-        "if entry in entries:",
+        "if entry in _split(window) or entry in _split(discarded):",
+        "if entry in _split(window):",
         _unit("inbox", "set_back", "redrive"),
     ),
     Mutant(
@@ -400,7 +407,7 @@ CONSUMER: Final = (
     Mutant(
         "offsets are committed after the save",
         f"{_KAFKA}consumer.py",
-        "        works, dead_letters = self._read(batch)\n",
+        "        read, dead_letters = self._read(batch)\n",
         "        await self._complete(batch)\n        works, dead_letters = self._read(batch)\n",
         (*_unit("flow", "consumer_positions"), SIMULATION),
     ),
@@ -502,9 +509,23 @@ TIMERS: Final = (
         _unit("wall_clock"),
     ),
     Mutant(
+        "no deadline fires of partitions that came while the store told the time",
+        "shared/runtime/timers.py",
+        "            if self._wall_clock is not None and not await self._consumer.caught_up():\n",
+        "            if False:\n",
+        _unit("wall_clock"),
+    ),
+    Mutant(
+        "no event is applied on a clock that is wrong",
+        "shared/runtime/kafka/consumer.py",
+        "        if self._wall_clock is not None and self._wall_clock.differs:\n",
+        "        if False:\n",
+        _unit("consumer_positions"),
+    ),
+    Mutant(
         "a replica fires the deadlines of its own partitions alone",
         "shared/runtime/timers.py",
-        "            buckets = self._consumer.buckets\n",
+        "            buckets = self._consumer.firing_buckets\n",
         "            buckets = range(PARTITIONS)\n",
         (*_unit("flow"), "tests/integration/test_consumer_groups.py"),
     ),

@@ -9,6 +9,7 @@ from demo.cast.company import Stage, Story
 from demo.cast.consents import PARTNER, consents, may_tell
 from demo.cast.partners import is_closed
 from demo.cast.protagonist import Protagonist
+from demo.cast.screens import rewarded
 from demo.cast.undone import called_no_more, ended_by_mistake, recorded_by_mistake
 from shared.decision import derive_id
 
@@ -159,6 +160,8 @@ async def on_duty(stage: Stage) -> None:
     stage.ids["colleague"] = " ".join(await _work_of(uma, cleo))
     answered = {"channel": "call", "result": "reached"}
     await uma.does("counselor", "followup", f"/episodes/{uma.episode_id}/outreach", answered)
+    nobody = {"role": "counselor", "staff_id": None}
+    await uma.does(boss, "intake", team, nobody, "care-team-role-vacated", method="PUT")
     await uma.on(7)
     await uma.leaves()
 
@@ -220,6 +223,9 @@ async def somebody_elses(stage: Stage) -> None:
     await pia.does(boss, "intake", path, whose, "episode-person-corrected")
     path = f"/referrals/{quin.episode_id}/merge"
     into = {"into_episode_id": pia.episode_id}
+    wrong = {"reason": "not_intended"}
+    await quin.does(boss, "intake", path, into, "referral-merged")
+    await quin.does(boss, "intake", f"{path}/undo", wrong, "referral-merged-undone")
     await quin.does(boss, "intake", path, into, "referral-merged")
     await pia.on(8)
     await pia.leaves()
@@ -253,6 +259,7 @@ async def admitted_by_mistake(stage: Stage) -> None:
     await rob.is_referred()
     assert await rob.is_assessed()
     await rob.is_admitted(weeks=8)
+    await rewarded(rob, await rob.is_screened())
     path = f"/episodes/{rob.episode_id}/admission/undo"
     why = {"reason": "wrong_program"}
     await rob.does("program_director", "intake", path, why, "admission-undone")

@@ -26,7 +26,7 @@ async def happy_path(stage: Stage) -> None:
     ina = stage.person("ina")
     await ina.on(0)
     await ina.is_referred(
-        "residential", source_facility_id=REFERRER, requested_level=_level(), priority="urgent"
+        "residential", source_facility_id=REFERRER, requested_level=_level(), urgency="urgent"
     )
     form = {"categories": ["referral_status"]}
     stage.ids["consent"] = await consents(ina, REFERRER, **form)

@@ -19,7 +19,7 @@ from demo.cast.partners import (
 from demo.cast.protagonist import FOR_IOP, PROGRAM, ZONE, Protagonist
 from demo.hours import ROLL
 
-DAY_TREATMENT: Final = "psychoeducation"
+DAY_TREATMENT: Final = "individual"
 """Of another level than the program's evening groups, in which nobody of that level has a seat."""
 RESIDENCE: Final = "high-plains-residence"
 DUAL_HOUSE: Final = "high-plains-dual-diagnosis"

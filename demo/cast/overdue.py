@@ -40,12 +40,15 @@ async def reviewed_late(stage: Stage) -> None:
         "contributors": ["patient", "counselor"],
     }
     path = f"/plans/{vera.plan_id}/goals"
-    await vera.does("counselor", "plans", path, {**vera.of, **goal}, "goal-added")
+    told = await vera.does("counselor", "plans", path, {**vera.of, **goal}, "goal-added")
+    further = f"/goals/{told['goal_id']}"
     for monday in FIVE_WEEKS:
         await vera.week(monday)
     await vera.on(35)
     stage.ids["review"] = await _overdue(vera, "plans")
     found = {**vera.of, "basis": "progressing", "decision": "continue"}
+    given_up = {**vera.of, "withdrawn": "patient_choice"}
+    await vera.does("counselor", "plans", further, given_up, "goal-withdrawn", method="PATCH")
     path = f"/plans/{vera.plan_id}/reviews"
     await vera.does("clinician", "plans", path, found, "treatment-plan-reviewed")
     stage.ids["reviewed"] = await _overdue(vera, "plans")
@@ -91,7 +94,7 @@ async def declined_late(stage: Stage) -> None:
     """19: Nobody takes a referral on for two days; then it is declined, and others are named."""
     wes = stage.person("wes")
     await wes.on(0, time(12))
-    body = {"source_kind": "residential", "priority": "routine"}
+    body = {"source_kind": "residential", "urgency": "routine"}
     told = await wes.does("intake_coordinator", "intake", "/referrals", body, "referral-received")
     wes.episode_id, wes.person_id = told["episode_id"], told["person_id"]
     await wes.on(2, time(13))

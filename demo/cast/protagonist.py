@@ -114,10 +114,10 @@ class Protagonist:
     # --- from referral to plan ----------------------------------------------------------------------
 
     async def is_referred(
-        self, source_kind: str = "self", priority: str = "routine", **more: Any
+        self, source_kind: str = "self", urgency: str = "routine", **more: Any
     ) -> None:
         """A referral comes in and is taken on."""
-        body = {"source_kind": source_kind, "priority": priority, **more}
+        body = {"source_kind": source_kind, "urgency": urgency, **more}
         told = await self.does(
             "intake_coordinator", "intake", "/referrals", body, "referral-received"
         )

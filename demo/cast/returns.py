@@ -35,7 +35,7 @@ async def returns_to_use(stage: Stage) -> None:
     )
     again = stage.person("ray-again")
     await again.on(92)
-    await again.is_referred(priority="urgent", person_id=ray.person_id)
+    await again.is_referred(urgency="urgent", person_id=ray.person_id)
     assert again.person_id == ray.person_id
     assert await again.is_assessed()
     led = {**ray.of, "outcome": "readmitted"}
@@ -166,7 +166,7 @@ async def in_danger_when_assessed(stage: Stage) -> None:
     """15: Danger found at the assessment stops it: nobody is placed by a rule, and the visit is followed up as well."""
     mika = stage.person("mika")
     await mika.on(0, time(11))
-    await mika.is_referred(priority="urgent")
+    await mika.is_referred(urgency="urgent")
     assert not await mika.is_assessed(imminent_danger=True, danger_action="ed", danger_dimension=3)
     await discloses_in_emergency(mika, "suicide_risk")
     assessment = f"/assessments/{mika.assessment_id}/recommendation"

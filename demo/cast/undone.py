@@ -18,12 +18,17 @@ BY_MISTAKE: Final = {"reason": "not_intended"}
 
 
 async def ended_by_mistake(stage: Stage) -> None:
-    """18: Somebody is recorded as dead, graduated and seen elsewhere, and each time it was not so."""
+    """18: Somebody is recorded in error, as dead, graduated and seen elsewhere, and each time it was not so."""
     sam = stage.person("sam")
     await sam.on(0, time(13))
     await sam.is_in_treatment()
     ending = {"expires_on": None, "expires_with": "end_of_treatment"}
     stage.ids["sam's consent"] = await consents(sam, PARTNER, **ending)
+    for path, said in (
+        ("entered-in-error", "episode-entered-in-error"),
+        ("entered-in-error/undo", "episode-entered-in-error-undone"),
+    ):
+        await sam.does(BOSS, "intake", f"/episodes/{sam.episode_id}/{path}", BY_MISTAKE, said)
     await sam.on(1)
     await sam.leaves("deceased")
     await sam.on(3)
@@ -166,7 +171,7 @@ async def _reported_by_mistake(ugo: Protagonist) -> None:
     [first, *_] = await ugo.check_ins()
     await ugo.checks_in(first)
     path = f"/checkins/{first['check_in_id']}/undo"
-    await ugo.does(MANAGER, "followup", path, wrong, "check-in-undone")
+    await ugo.does(MANAGER, "followup", path, wrong, "check-in-undone", "check-in-attempt-undone")
     used: dict[str, Any] = {"reported_by": "partner", "substance_class": "alcohol"}
     told = await ugo.does(
         MANAGER, "followup", "/return-to-use", {**ugo.of, **used, "overdose": False}

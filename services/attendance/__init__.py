@@ -14,9 +14,9 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             breath-test-recorded, screen-interpreted, screen-failed; support and incentives:
             mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
             incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone, breath-test-undone,
-            interpretation-undone, mutual-support-undone, family-session-undone, incentive-reset-undone; open loops:
-            loop-escalated, escalation-cleared, session-loop-escalated, session-escalation-cleared,
-            group-loop-escalated, group-escalation-cleared.
+            interpretation-undone, mutual-support-undone, family-session-undone, incentive-undone,
+            incentive-reset-undone; open loops: loop-escalated, escalation-cleared, session-loop-escalated,
+            session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
             /incentives
 
@@ -30,6 +30,7 @@ Read on in:
 `screening/`         screens from the order to the interpretation, breath tests, incentives
 `laboratory/`        panels, cutoffs and the interpretation of a result
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
+`circumstances.py`   death, jail, hospital, a move away
 `ending.py`          the end of an episode, and an end that is taken back
 `event_handlers.py`  rules for other services' events and for deadlines
 `reactions.py`       which event, handoff or deadline runs which rule

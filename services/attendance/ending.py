@@ -8,16 +8,22 @@ meanwhile is kept, and counts then.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
-from services.attendance.episode import absences, circumstances, pauses, rolls, seats, weeks
-from services.attendance.episode.episode_state import Ending, EpisodeState, not_expected
+from services.attendance import circumstances
+from services.attendance.episode import absences, pauses, rolls, seats, weeks
+from services.attendance.episode.episode_state import Ending, EpisodeState, Gap, not_expected
 from services.attendance.episode.handoffs import BackOnRoster
-from services.attendance.screening import specimens
-from shared import endings, loops
-from shared.contracts import plans
+from services.attendance.screening import incentives, specimens
+from shared import endings, loops, voiding
+from shared.contracts import intake, plans
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import ClearedReason
 from shared.decision import Cause, Decision, Handoff, Handoffs
+from shared.endings import LateFacts
+
+MEANWHILE: Final = LateFacts[EpisodeState]()
+"""Decides what came while an episode was void, by the whole tables of reactions and handoffs."""
 
 
 def discharged(
@@ -38,7 +44,7 @@ def ended(state: EpisodeState, at: datetime, cause: Cause) -> Decision[EpisodeSt
     state, events = weeks.reconsider(
         state.disarm(absences.SILENCE, specimens.DUE, pauses.OVER), cause
     )
-    state = _put_aside(before, seats.watch_level(state, cause))
+    state = _put_aside(before, seats.watch_level(state, cause), cause)
     state, doubts = rolls.watch_doubts(state, cause)
     handoffs = (
         *doubts,
@@ -61,11 +67,11 @@ def expected_again(state: EpisodeState, since: datetime, cause: Cause) -> Handof
     return tuple(Handoff(f"session/{key}", back) for key in _to_come(state, since))
 
 
-def _put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
+def _put_aside(before: EpisodeState, after: EpisodeState, cause: Cause) -> EpisodeState:
     known = after.ending or Ending()
     removed = tuple(label for label in before.weeks if label not in after.weeks)
     kept = known.replace(weeks=tuple(dict.fromkeys((*known.weeks, *removed))))
-    return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)))
+    return seats.with_seats_aside(endings.put_aside(before, after.replace(ending=kept)), cause)
 
 
 def discharge_undone(
@@ -76,6 +82,8 @@ def discharge_undone(
     state = state.replace(discharged_at=None, ending=None)
     if state.admission is None:
         return Decision(state.replace(aside=None))
+    gap = Gap(since=was.since or event.discharged_at, until=cause.now, without_seat=bool(was.seats))
+    state = state.replace(gaps=(*state.gaps, gap))
     state, escalated = endings.take_up(state)
     state, evaluated = weeks.go_on(state, was.weeks, cause)
     state = seats.watch_level(absences.watched(state), cause)
@@ -90,3 +98,26 @@ def discharge_undone(
     )
     events = (*escalated, *evaluated, *settled, *meanwhile.events, *counted.events)
     return Decision(counted.state, events, handoffs)
+
+
+def restored(
+    state: EpisodeState,
+    _event: intake.EpisodeEnteredInErrorUndone | intake.ReferralMergedUndone,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """The episode was no mistake: seats are asked for again, rosters and rewards have the person, weeks go on."""
+    if state.voided is None:
+        return Decision(state)
+    since, was = state.voided.at, voiding.before(state)
+    back = voiding.go_on(was, state, MEANWHILE, cause)
+    state = back.state
+    here = tuple(sorted(key for key, booking in state.bookings.items() if booking.is_present))
+    state, agreed = rolls.watch_doubts(state.replace(doubted=here), cause)
+    handoffs = (
+        *back.handoffs,
+        *agreed,
+        *incentives.given_back(state, cause),
+        *seats.asked_again(tuple(was.seats), cause),
+        *expected_again(state, since, cause),
+    )
+    return Decision(state, back.events, handoffs)

@@ -17,11 +17,12 @@ from services.attendance.episode.episode_state import (
 )
 from services.attendance.episode.hours import Booking, LevelFrom
 from services.attendance.screening import incentives
-from shared import loops
+from shared import loops, voiding
 from shared.contracts import intake, plans
-from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.attendance import LedgerCorrection, SeatReleaseReason
 from shared.contracts.codes import ClearedReason
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.event import Event
+from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision, State
 
 P = TypeVar("P", bound=State)
@@ -40,7 +41,7 @@ def admitted(
         time_zone=event.time_zone,
         person_id=event.person_id,
         program=event.program,
-        terms=event.terms or ProgramTerms(),
+        terms=event.terms or HOUSE,
     )
     ended_at = state.discharged_at
     state = weeks.start(state.replace(admission=admission, discharged_at=None), cause)
@@ -81,26 +82,34 @@ def entered_in_error(
     state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode should never have been: nothing of it counts, and no loop stays open."""
-    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, cause)
+    why = LedgerCorrection.ENTERED_IN_ERROR
+    by = intake.EpisodeEnteredInError
+    return _nothing_left(state, ClearedReason.ENTERED_IN_ERROR, why, by, cause)
 
 
 def merged(
     state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The person's other episode goes on."""
-    return _nothing_left(state, ClearedReason.SUPERSEDED, cause)
+    why, by = LedgerCorrection.MERGED, intake.ReferralMerged
+    return _nothing_left(state, ClearedReason.SUPERSEDED, why, by, cause)
 
 
 def _nothing_left(
-    state: EpisodeState, reason: ClearedReason, cause: Cause
+    state: EpisodeState,
+    reason: ClearedReason,
+    why: LedgerCorrection,
+    by: type[Event],
+    cause: Cause,
 ) -> Decision[EpisodeState]:
+    before = state
     state, cleared = loops.close_all(state, reason=reason)
     handoffs = not_expected(cause.subject_id, _sessions(state))
     handoffs += rolls.all_doubted(state, cause)
-    handoffs += incentives.taken_back(state, cause)
+    handoffs += incentives.taken_back(state, why, cause)
     handoffs += seats.leave(state, SeatReleaseReason.EPISODE_CLOSED, cause)
     void = EpisodeState(void=True, team=state.team, seats=state.seats)
-    return Decision(void, cleared, handoffs)
+    return Decision(voiding.put_aside(before, void, by, cause), cleared, handoffs)
 
 
 def admission_undone(
@@ -113,11 +122,13 @@ def admission_undone(
     """
     state, cleared = loops.close_all(state, reason=ClearedReason.WITHDRAWN)
     handoffs = not_expected(cause.subject_id, _sessions(state))
-    handoffs += incentives.taken_back(state, cause)
+    handoffs += incentives.taken_back(state, LedgerCorrection.ADMISSION_UNDONE, cause)
     handoffs += seats.leave(state, SeatReleaseReason.WITHDRAWN, cause)
     before = EpisodeState(
         team=state.team,
         seats=state.seats,
+        seat_times=state.seat_times,
+        gaps=state.gaps,
         waiting=state.waiting,
         away=state.away,
         discharged_at=state.discharged_at,

@@ -2,11 +2,10 @@
 
 from datetime import date
 
-from services.attendance import ending, event_handlers
+from services.attendance import circumstances, ending, event_handlers
 from services.attendance.episode import (
     absences,
     bookings,
-    circumstances,
     episode_state,
     handoffs,
     pauses,
@@ -30,7 +29,7 @@ from services.attendance.screening import incentives, screens, specimens
 from shared import loops
 from shared.contracts import followup, intake, plans
 from shared.contracts.codes import AttendanceLoop
-from shared.loops import team_assigned
+from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
@@ -42,9 +41,12 @@ REACTIONS = Reactions(
     on(intake.WaitlistLeft, seats.waiting_ended),
     on(intake.PatientAdmitted, event_handlers.admitted),
     on(intake.OrientationCompleted, event_handlers.oriented),
-    on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
+    on(intake.CareTeamAssigned, team_assigned, void=Void.BOTH),
+    on(intake.CareTeamRoleVacated, role_vacated, void=Void.BOTH),
     on(intake.EpisodeEnteredInError, event_handlers.entered_in_error, void=Void.RUN),
     on(intake.ReferralMerged, event_handlers.merged, void=Void.RUN),
+    on(intake.EpisodeEnteredInErrorUndone, ending.restored, void=Void.RUN),
+    on(intake.ReferralMergedUndone, ending.restored, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),
     on(intake.EpisodePersonCorrected, event_handlers.person_corrected),
     on(intake.StaffAbsencePlanned, leaders.absence_planned),
@@ -71,12 +73,12 @@ REACTIONS = Reactions(
 
 HANDOFFS = HandoffRules(
     # Sessions and groups act on what an episode answers, also on one that was entered in error.
-    handles(handoffs.Booked, bookings.booked, void=Void.RUN),
-    handles(handoffs.CalendarShared, bookings.calendar_shared, void=Void.RUN),
+    handles(handoffs.Booked, bookings.booked, void=Void.BOTH),
+    handles(handoffs.CalendarShared, bookings.calendar_shared, void=Void.BOTH),
     handles(handoffs.ClosedOn, bookings.closed_on),
     handles(handoffs.Unbooked, bookings.unbooked),
     handles(handoffs.Dropped, bookings.dropped),
-    handles(handoffs.RollCalled, rolls.roll_called, void=Void.RUN),
+    handles(handoffs.RollCalled, rolls.roll_called, void=Void.BOTH),
     handles(handoffs.Corrected, rolls.corrected),
     handles(handoffs.OffRoll, rolls.off_roll),
     handles(handoffs.LeftRoster, sessions.left_roster),
@@ -101,8 +103,8 @@ HANDOFFS = HandoffRules(
     handles(handoffs.BackOnRoster, sessions.back_on_roster),
     handles(seats.TakeSeat, groups.taken_again),
     handles(seats.ReleaseSeat, groups.released_by),
-    handles(seats.SeatGiven, seats.given, void=Void.RUN),
-    handles(seats.SeatFreed, seats.freed, void=Void.RUN),
+    handles(seats.SeatGiven, seats.given, void=Void.BOTH),
+    handles(seats.SeatFreed, seats.freed, void=Void.BOTH),
     handles(seats.SeatMissing, seats.missing),
     handles(values.Earned, incentives.earned),
     handles(values.WentBack, incentives.went_back),
@@ -118,6 +120,8 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due(pauses.OVER, pauses.over),
     loops=LoopDeadlines(AttendanceLoop, default=loops.escalate),
 )
+ending.MEANWHILE.with_rows((*REACTIONS.rules, *HANDOFFS.rules))
+ending.MEANWHILE.with_deadlines(EPISODE_DEADLINES.decide)
 SESSION_DEADLINES = Deadlines[session_state.SessionState](
     due(sessions.BEGINS, sessions.begins),
     due(sessions.ENDED, sessions.ended),

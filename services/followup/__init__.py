@@ -7,13 +7,13 @@ Subscribes  intake (the path to admission, partners, care teams, staff absences,
             goals, reviews, levels, transfer, graduation, discharge), attendance (sessions, corrections, absences,
             hours, screens).
 Publishes   outreach: outreach-escalated, contact-lost; aftercare: aftercare-plan-activated, aftercare-plan-agreed,
-            check-in-scheduled, check-in-attempted, check-in-completed, check-in-undone, check-in-missed,
-            aftercare-completed; the way back: return-to-use-reported, return-to-use-undone, reengagement-started,
-            reengagement-completed, readmission-requested; where people come from: transition-reported,
-            transition-undone; reasons not to call: circumstance-recorded, circumstance-ended, circumstance-undone; open
-            loops: loop-escalated, escalation-cleared.
+            check-in-scheduled, check-in-attempted, check-in-attempt-undone, check-in-completed, check-in-undone,
+            check-in-missed, aftercare-completed; the way back: return-to-use-reported, return-to-use-undone,
+            reengagement-started, reengagement-completed, readmission-requested; where people come from:
+            transition-reported, transition-undone; reasons not to call: circumstance-recorded, circumstance-ended,
+            circumstance-undone; open loops: loop-escalated, escalation-cleared.
 HTTP        /episodes /journeys /aftercare-plans /checkins /risk-responses /return-to-use /reengagements /transitions
-            /circumstances /measures /sessions
+            /circumstances /measures /outreach /sessions
 
 Read on in:
 

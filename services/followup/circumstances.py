@@ -19,7 +19,7 @@ from services.followup.episode import contact
 from services.followup.episode.episode_state import Circumstance, EpisodeState, StateAndEvents
 from services.followup.loop_table import LOOPS
 from services.followup.outreach import jail, outreach, reengagement
-from shared import endings, loops
+from shared import calendar, endings, loops
 from shared.contracts import followup
 from shared.contracts.codes import ClearedReason, FollowupLoop, MistakeReason
 from shared.contracts.event import Event
@@ -134,14 +134,27 @@ def _hidden(state: EpisodeState) -> EpisodeState:
 
 
 def _excused(state: EpisodeState, known: Circumstance, cause: Cause) -> StateAndEvents:
-    """Check-ins whose window closed meanwhile are excused; one that closed before was missed."""
+    """Check-ins whose window closed meanwhile are excused, those too that were missed before it was told.
+
+    One that closed before it happened was missed.
+    """
     events: list[Event] = []
     for key, item in check_ins.check_ins(state).items():
-        if item.settled is None and known.recorded_at <= item.window.closes_at <= cause.now:
+        if not _began(state, known) <= item.window.closes_at <= cause.now:
+            continue
+        if item.settled == "missed":
+            excused = item.replace(settled="excused", was_missed=True)
+            state = check_ins.with_item(state, key, excused)
+        elif item.settled is None:
             state, cleared = check_ins.settle(state, key, item, "excused", ClearedReason.SUPERSEDED)
             events += cleared
     state, over = check_ins.finished(state, cause)
     return state, (*events, *over)
+
+
+def _began(state: EpisodeState, known: Circumstance) -> datetime:
+    """With the day on which it happened, whenever somebody told of it."""
+    return min(known.recorded_at, calendar.midnight(known.on, state.time_zone))
 
 
 def _put_off(state: EpisodeState, circumstance_id: str, cause: Cause) -> EpisodeState:
@@ -181,7 +194,12 @@ def _not_put_off(state: EpisodeState, known: Circumstance) -> EpisodeState:
 def _due_again(state: EpisodeState) -> EpisodeState:
     """Check-ins that nothing excuses any more are open again, and missed when their window has closed."""
     for key, item in check_ins.check_ins(state).items():
-        if item.settled == "excused" and not _lasted(state, item.window.closes_at):
+        if item.settled != "excused" or _lasted(state, item.window.closes_at):
+            continue
+        if item.was_missed:
+            missed = item.replace(settled="missed", was_missed=False)
+            state = check_ins.with_item(state, key, missed)
+        else:
             state = check_ins.reopened(state, key, item)
     return state
 
@@ -189,7 +207,7 @@ def _due_again(state: EpisodeState) -> EpisodeState:
 def _lasted(state: EpisodeState, at: datetime) -> bool:
     """Whether a circumstance that has ended lasted then."""
     return any(
-        one.ended_at is not None and one.recorded_at <= at <= one.ended_at
+        one.ended_at is not None and _began(state, one) <= at <= one.ended_at
         for one in state.circumstances.values()
     )
 

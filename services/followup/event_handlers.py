@@ -42,6 +42,7 @@ def referral_received(
         referral_id=event.referral_id,
         source_kind=event.source_kind,
         received_at=event.received_at,
+        time_zone=event.time_zone,
     )
     return Decision(state.replace(referral=referral, person_id=event.person_id))
 
@@ -69,7 +70,7 @@ def danger_identified(
 ) -> EpisodeDecision:
     """Intake owns the emergency. A visit to the emergency department starts the clock of being seen after it."""
     at = state.path.get("assessment", cause.now)
-    return Decision(*transitions.danger(on_path(state, danger=cause.now), event, at))
+    return Decision(*transitions.danger(on_path(state, danger=cause.now), event, at, cause))
 
 
 def eligibility_determined(
@@ -211,11 +212,26 @@ def plan_activated(
     )
 
 
-def goal_open(
-    state: EpisodeState, event: plans.GoalAdded | plans.GoalUpdated, _cause: Cause
-) -> EpisodeDecision:
+def goal_added(state: EpisodeState, event: plans.GoalAdded, _cause: Cause) -> EpisodeDecision:
+    """A further goal."""
+    return _open(state, event.goal.goal_id)
+
+
+def goal_open(state: EpisodeState, event: plans.GoalUpdated, _cause: Cause) -> EpisodeDecision:
     """A goal, and that it is being worked on."""
-    goals = {**state.goals, event.goal_id: state.goals.get(event.goal_id, False)}
+    return _open(state, event.goal_id)
+
+
+def _open(state: EpisodeState, goal_id: str) -> EpisodeDecision:
+    goals = {**state.goals, goal_id: state.goals.get(goal_id, False)}
+    return Decision(state.replace(goals=goals))
+
+
+def goal_withdrawn(
+    state: EpisodeState, event: plans.GoalWithdrawn, _cause: Cause
+) -> EpisodeDecision:
+    """A goal that is no longer pursued."""
+    goals = {key: one for key, one in state.goals.items() if key != event.goal_id}
     return Decision(state.replace(goals=goals))
 
 

@@ -18,7 +18,7 @@ from services.followup.measures import measures
 from services.followup.measures.measures import Clock, Measure, Standing
 from services.followup.measures.transitions import MEASURED_BY, inferred
 from services.followup.outreach import jail
-from shared import calendar, loops
+from shared import calendar, loops, voiding
 from shared.contracts.codes import ClearedReason, FollowupLoop
 from shared.contracts.event import Event
 from shared.contracts.plans import DischargeKind
@@ -49,10 +49,12 @@ def restored(
 ) -> Decision[EpisodeState]:
     """A decision, completed by what follows from the facts as it leaves them.
 
-    A void episode is left alone.
+    A void episode is left alone. One that comes back is compared with what it was before the mistake.
     """
     if before.void:
-        return decision
+        if decision.state.void:
+            return decision
+        before = voiding.before(before)
     state, events = refresh(decision.state, cause)
     told = circumstances.heard(before, state, (*decision.events, *events))
     return Decision(state, told, decision.handoffs, decision.answer)

@@ -10,10 +10,11 @@ from services.followup.outreach import outreach
 from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.codes import FollowupLoop
-from shared.loops import team_assigned
+from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.handoffs import HandoffRules, handles
 from shared.runtime.core.reactions import Reactions, on
+from shared.runtime.core.void import Void
 from shared.runtime.http.task_lists import STAFF_REACTIONS
 
 REACTIONS = Reactions(
@@ -35,8 +36,11 @@ REACTIONS = Reactions(
     on(intake.ReferralLoopClosed, event_handlers.referral_closed),
     # who looks after whom, and what was a mistake
     on(intake.CareTeamAssigned, team_assigned),
+    on(intake.CareTeamRoleVacated, role_vacated),
     on(intake.EpisodeEnteredInError, mistakes.entered_in_error),
     on(intake.ReferralMerged, mistakes.merged),
+    on(intake.EpisodeEnteredInErrorUndone, mistakes.restored, void=Void.RUN),
+    on(intake.ReferralMergedUndone, mistakes.restored, void=Void.RUN),
     on(intake.AdmissionUndone, mistakes.admission_undone),
     on(intake.EpisodePersonCorrected, mistakes.person_corrected),
     *STAFF_REACTIONS,
@@ -56,7 +60,8 @@ REACTIONS = Reactions(
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
     on(attendance.InterpretationUndone, event_handlers.interpretation_undone),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),
-    on(plans.GoalAdded, event_handlers.goal_open),
+    on(plans.GoalAdded, event_handlers.goal_added),
+    on(plans.GoalWithdrawn, event_handlers.goal_withdrawn),
     on(plans.GoalUpdated, event_handlers.goal_open),
     on(plans.GoalAchieved, event_handlers.goal_achieved),
     on(plans.TreatmentPlanReviewDue, event_handlers.plan_review_due),
@@ -103,3 +108,5 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
     ),
 )
 outreach.LATE.with_deadlines(DEADLINES.decide)
+mistakes.MEANWHILE.with_rows((*REACTIONS.rules, *HANDOFFS.rules))
+mistakes.MEANWHILE.with_deadlines(DEADLINES.decide)

@@ -5,7 +5,7 @@ Owns        per episode: referral, assessment, recommendation, placement, admiss
             disclosures; per organisation outside: what it is, and agreements with it; per group or track: the waiting
             list; per member of staff: absences and assignments; the capacity of partners.
 Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge, and its
-            being taken back), followup (re-engagement, requested readmission, return to use).
+            being taken back), followup (re-engagement, requested readmission, return to use, circumstances).
 Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
             assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
             placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
@@ -13,8 +13,9 @@ Publishes   the way in: referral-received, referral-acknowledged, referral-decli
             referral-sent, partner-referral-accepted, partner-referral-rejected, referral-loop-overdue,
             referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired, disclosure-allowed,
             disclosure-withheld, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
-            staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error, episode-person-corrected,
-            referral-merged, admission-undone, disclosure-undone, consent-expiry-undone; open loops: loop-escalated,
+            care-team-role-vacated, staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error,
+            episode-entered-in-error-undone, episode-person-corrected, referral-merged, referral-merged-undone,
+            admission-undone, disclosure-undone, consent-expiry-undone; open loops: loop-escalated,
             escalation-cleared.
 HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
             /consents /disclosures /people /staff
@@ -24,7 +25,7 @@ Read on in:
 `episode/`      the state of an episode and its open loops (`episode/episode_state.py`, `episode/values.py`), then the
                 path step by step: inbound referrals, assessments, levels of care and eligibility, admissions, the
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
-                for other services' events
+                for other services' events, and circumstances because of which nobody calls the person
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
                 and recorded, and their accounting; the one open episode in each program; an end that is taken back
                 (`person/reopening.py`)

@@ -1,7 +1,7 @@
 """Assembles the intake service from its parts. This module contains no rules."""
 
 from services.intake.api import ROUTERS
-from services.intake.episode import episode_state
+from services.intake.episode import circumstances, episode_state
 from services.intake.person import accounting, identity, person_state, places
 from services.intake.reactions import (
     EPISODE_DEADLINES,
@@ -20,7 +20,12 @@ SERVICE = Service(
     name="intake",
     summary="Referrals, consents, assessments, recommendations, admission and partner loops.",
     kinds={
-        "episode": RecordKind(episode_state.EpisodeState, EPISODE_DEADLINES, owns_ids=True),
+        "episode": RecordKind(
+            episode_state.EpisodeState,
+            EPISODE_DEADLINES,
+            owns_ids=True,
+            after_each=circumstances.restored,
+        ),
         "person": RecordKind(
             person_state.PersonState, PERSON_DEADLINES, owns_ids=True, after_each=places.settled
         ),

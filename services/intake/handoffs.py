@@ -181,6 +181,12 @@ class ReviewAsked(HandoffBody):
     disclosure_id: str
 
 
+class ReviewWithdrawn(HandoffBody):
+    """To an episode: that entry was a mistake, so that nobody has to look at what was disclosed."""
+
+    disclosure_id: str
+
+
 class Held(HandoffBody):
     """To a member of staff: you hold this role for this episode."""
 

@@ -37,6 +37,8 @@ LOOPS: Final[Mapping[IntakeLoop, LoopRule]] = {
     IntakeLoop.PLACEMENT: _rule(Role.INTAKE_COORDINATOR, timedelta(days=7)),
     IntakeLoop.WAITLIST: _rule(Role.INTAKE_COORDINATOR, timedelta(days=14)),
     IntakeLoop.ADMISSION: _rule(Role.INTAKE_COORDINATOR, timedelta(days=14)),
+    # Of somebody who does not come: they died, are in jail or have moved away.
+    IntakeLoop.REFERRAL_CLOSURE: _rule(Role.INTAKE_COORDINATOR, timedelta(days=3)),
     IntakeLoop.ORIENTATION: _rule(Role.INTAKE_COORDINATOR, timedelta(days=7)),
     # Two open episodes of one person in one program: who may undo an admission has to say which goes on.
     IntakeLoop.DOUBLE_ADMISSION: LoopRule(

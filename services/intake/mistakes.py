@@ -8,22 +8,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.intake.episode import episode_state
+from services.intake.episode import episode_state, waitlist
 from services.intake.episode.episode_state import EpisodeState
 from services.intake.episode.values import Admission
 from services.intake.handoffs import (
     AdmittedTo,
     EpisodeJoined,
     EpisodeLeft,
+    EpisodeReopened,
+    Held,
     ReadmissionUndone,
+    Readmitted,
     Released,
 )
 from services.intake.resources.staff import theirs
-from shared import loops
+from shared import loops, voiding
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, MistakeReason, Value
+from shared.contracts.event import Event
 from shared.decision import Cause, Decision, Handoff, Handoffs
+from shared.endings import LateFacts
 from shared.errors import Invalid, Refused
+
+MEANWHILE: Final = LateFacts[EpisodeState]()
+"""Decides what came while an episode was void, by the whole tables of reactions and handoffs."""
 
 WITH_THE_ADMISSION: Final = (IntakeLoop.ORIENTATION, IntakeLoop.DOUBLE_ADMISSION)
 """The loops that an admission opens, and that end with it when it was none."""
@@ -42,7 +50,7 @@ def entered_in_error(
 ) -> Decision[EpisodeState]:
     """The episode should never have existed. Every loop of it is closed, and nothing more is done about it."""
     episode_state.standing(state)
-    gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, cause)
+    gone = _nobodys(state, ClearedReason.ENTERED_IN_ERROR, intake.EpisodeEnteredInError, cause)
     event = intake.EpisodeEnteredInError(reason=reason)
     return Decision(
         gone.state, (event, *gone.events), (*gone.handoffs, *_not_readmitted(state, cause))
@@ -101,9 +109,58 @@ def merge(state: EpisodeState, other: Other, cause: Cause) -> Decision[EpisodeSt
             "The other episode has ended.",
             hint="Name an open episode, or close this referral.",
         )
-    gone = _nobodys(state, ClearedReason.SUPERSEDED, cause)
+    gone = _nobodys(state, ClearedReason.SUPERSEDED, intake.ReferralMerged, cause)
     event = intake.ReferralMerged(into_episode_id=other.episode_id)
-    return Decision(gone.state, (event, *gone.events), gone.handoffs)
+    void = gone.state.replace(merged_into=other.episode_id)
+    return Decision(void, (event, *gone.events), gone.handoffs)
+
+
+def undo_entered_in_error(
+    state: EpisodeState, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """The episode was right: it goes on in every service as it was, and so do the person's consents."""
+    episode_state.known(state)
+    if not voiding.was_voided_by(state, intake.EpisodeEnteredInError):
+        raise Refused(
+            "not-entered-in-error",
+            "The episode is not entered in error.",
+            hint="There is nothing to take back; a merge has its own undo: POST /referrals/{id}/merge/undo.",
+        )
+    return _restored(state, intake.EpisodeEnteredInErrorUndone(reason=reason), cause)
+
+
+def undo_merge(state: EpisodeState, reason: MistakeReason, cause: Cause) -> Decision[EpisodeState]:
+    """The referral was no second one: it goes on in every service as it was, beside the other episode."""
+    episode_state.known(state)
+    if state.merged_into is None or not voiding.was_voided_by(state, intake.ReferralMerged):
+        raise Refused(
+            "not-merged",
+            "The referral is not merged into another episode.",
+            hint="There is nothing to take back.",
+        )
+    event = intake.ReferralMergedUndone(into_episode_id=state.merged_into, reason=reason)
+    return _restored(state, event, cause)
+
+
+def _restored(state: EpisodeState, event: Event, cause: Cause) -> Decision[EpisodeState]:
+    """The state that was put aside, told to the records that had let go of it, and then what came meanwhile."""
+    assert state.voided is not None
+    since, was = state.voided.at, voiding.before(state)
+    waits, in_line = waitlist.joined_again(was, cause)
+    back = voiding.go_on(waits, state, MEANWHILE, cause)
+    held = tuple(
+        Handoff(theirs(staff_id, cause), Held(episode_id=cause.subject_id, role=role))
+        for role, staff_id in was.team.items()
+    )
+    open_again: Handoffs = ()
+    if was.person_id and was.closed_at is None:
+        reopened = EpisodeReopened(episode_id=cause.subject_id, ended_at=since)
+        open_again = (Handoff(f"person/{was.person_id}", reopened),)
+    before = None if was.admission is None else was.admission.prior_episode_id
+    again = Readmitted(episode_id=cause.subject_id)
+    continued = () if before is None else (Handoff(f"episode/{before}", again),)
+    handoffs = (*open_again, *held, *continued, *in_line, *back.handoffs)
+    return Decision(back.state, (event, *back.events), handoffs)
 
 
 def undo_admission(
@@ -115,7 +172,7 @@ def undo_admission(
         raise Refused(
             "not-admitted", "The person is not admitted.", hint="There is no admission to undo."
         )
-    event = intake.AdmissionUndone(reason=reason)
+    event = intake.AdmissionUndone(admitted_at=state.admission.admitted_at, reason=reason)
     back = AdmittedTo(episode_id=cause.subject_id, program=None)
     handoffs = (Handoff(f"person/{state.person_id}", back), *_not_readmitted(state, cause))
     over = episode_state.own_loops(state, WITH_THE_ADMISSION, cause)
@@ -132,19 +189,22 @@ def readmission_undone(
     if state.readmitted_as != body.episode_id:
         return Decision(state)
     state = state.replace(readmitted_as=None)
-    if state.readmission is None or state.is_dead:
+    if state.readmission is None:
         return Decision(state)
     return Decision(loops.open_loop(state, IntakeLoop.READMISSION, cause.subject_id, cause))
 
 
-def _nobodys(state: EpisodeState, reason: ClearedReason, cause: Cause) -> Decision[EpisodeState]:
+def _nobodys(
+    state: EpisodeState, reason: ClearedReason, by: type[Event], cause: Cause
+) -> Decision[EpisodeState]:
     """Every loop of it is closed, and no member of staff holds a role in it."""
     void = episode_state.void(state, cause, reason)
     released = tuple(
         Handoff(theirs(staff_id, cause), Released(episode_id=cause.subject_id, role=role))
         for role, staff_id in state.team.items()
     )
-    return Decision(void.state.replace(team={}), void.events, (*void.handoffs, *released))
+    gone = voiding.put_aside(state, void.state.replace(team={}), by, cause)
+    return Decision(gone, void.events, (*void.handoffs, *released))
 
 
 def _not_readmitted(state: EpisodeState, cause: Cause) -> Handoffs:

@@ -3,6 +3,7 @@
 from services.intake import handoffs, mistakes
 from services.intake.episode import (
     admissions,
+    circumstances,
     deliveries,
     episode_state,
     event_handlers,
@@ -31,8 +32,8 @@ REACTIONS = Reactions(
     on(attendance.GroupOpened, waitlist_queue.group_changed),
     on(attendance.GroupFilled, waitlist_queue.group_changed),
     on(attendance.GroupBelowMinimum, waitlist_queue.group_changed),
-    on(attendance.SeatReserved, waitlist.seat_reserved, void=Void.RUN),
-    on(attendance.SeatReleased, waitlist.seat_released, void=Void.RUN),
+    on(attendance.SeatReserved, waitlist.seat_reserved, void=Void.BOTH),
+    on(attendance.SeatReleased, waitlist.seat_released, void=Void.BOTH),
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.EpisodeDischarged, event_handlers.discharged),
@@ -43,10 +44,11 @@ REACTIONS = Reactions(
     on(followup.ReadmissionRequested, event_handlers.readmission_requested),
     on(followup.ReengagementStarted, event_handlers.reengagement_started),
     on(followup.ReengagementCompleted, event_handlers.reengagement_completed),
-    on(followup.ReturnToUseUndone, event_handlers.return_to_use_undone, void=Void.RUN),
-    on(followup.CircumstanceRecorded, event_handlers.circumstance_recorded),
-    on(followup.CircumstanceUndone, event_handlers.circumstance_undone),
-    on(followup.ReturnToUseReported, event_handlers.return_to_use_reported, void=Void.RUN),
+    on(followup.ReturnToUseUndone, event_handlers.return_to_use_undone, void=Void.BOTH),
+    on(followup.CircumstanceRecorded, circumstances.recorded),
+    on(followup.CircumstanceEnded, circumstances.over),
+    on(followup.CircumstanceUndone, circumstances.over),
+    on(followup.ReturnToUseReported, event_handlers.return_to_use_reported, void=Void.BOTH),
 )
 
 HANDOFFS = HandoffRules(
@@ -57,8 +59,9 @@ HANDOFFS = HandoffRules(
     handles(handoffs.EpisodeLeft, person_state.episode_left),
     handles(handoffs.EpisodeJoined, person_state.episode_joined),
     handles(handoffs.AdmittedTo, places.admitted_to),
-    handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.RUN),
+    handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.BOTH),
     handles(handoffs.ReviewAsked, deliveries.review_asked),
+    handles(handoffs.ReviewWithdrawn, deliveries.review_withdrawn),
     handles(handoffs.HandedOver, staff.handed_over),
     handles(handoffs.Held, staff.held),
     handles(handoffs.Released, staff.released),
@@ -76,7 +79,7 @@ HANDOFFS = HandoffRules(
     # episodes, waiting lists and seats
     handles(handoffs.Granted, admissions.granted),
     handles(handoffs.PlaceHeld, admissions.place_held),
-    handles(handoffs.Readmitted, event_handlers.readmitted, void=Void.RUN),
+    handles(handoffs.Readmitted, event_handlers.readmitted, void=Void.BOTH),
     handles(handoffs.LineLeft, waitlist_queue.left),
     handles(handoffs.LineJoined, waitlist_queue.joined),
     handles(handoffs.OfferMade, waitlist_queue.offer_made),
@@ -91,6 +94,8 @@ EPISODE_DEADLINES = Deadlines[episode_state.EpisodeState](
     due_for(episode_state.OFFER, waitlist.lapsed),
     loops=LoopDeadlines(IntakeLoop, default=loops.escalate),
 )
+mistakes.MEANWHILE.with_rows((*REACTIONS.rules, *HANDOFFS.rules))
+mistakes.MEANWHILE.with_deadlines(EPISODE_DEADLINES.decide)
 PERSON_DEADLINES = Deadlines[person_state.PersonState](due_for(consents.EXPIRY, consents.expired))
 GROUP_DEADLINES = Deadlines[waitlist_queue.LineState](
     due(waitlist_queue.LOOK, waitlist_queue.offer_what_is_free),

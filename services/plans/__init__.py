@@ -6,14 +6,14 @@ Owns        per episode: treatment plan, goals, plan reviews, clinical reviews, 
 Subscribes  intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, what may
             be disclosed, mistakes, staff absences), attendance (groups, sessions, absences, hours, screens, breath
             tests, mutual support, family), followup (check-ins, outreach, return to use).
-Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, treatment-plan-review-due,
-            treatment-plan-review-overdue, treatment-plan-reviewed, expected-analytes-updated,
-            co-occurring-need-identified, ancillary-service-added; reviews: clinical-review-requested,
-            clinical-review-overdue, clinical-review-completed; moves: level-of-care-change-recommended,
-            level-of-care-changed, transfer-requested, transfer-not-begun, transfer-initiated, transfer-completed; the
-            end: aftercare-plan-drafted, graduation-approved, program-graduated, episode-discharged; taken back:
-            transfer-undone, first-contact-undone, graduation-undone, discharge-undone; open loops: loop-escalated,
-            escalation-cleared.
+Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, goal-withdrawn,
+            treatment-plan-review-due, treatment-plan-review-overdue, treatment-plan-reviewed,
+            expected-analytes-updated, co-occurring-need-identified, ancillary-service-added; reviews:
+            clinical-review-requested, clinical-review-overdue, clinical-review-completed; moves:
+            level-of-care-change-recommended, level-of-care-changed, transfer-requested, transfer-not-begun,
+            transfer-initiated, transfer-completed; the end: aftercare-plan-drafted, graduation-approved,
+            program-graduated, episode-discharged; taken back: transfer-undone, first-contact-undone, graduation-undone,
+            discharge-undone; open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables
 
 Read on in:

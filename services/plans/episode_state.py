@@ -19,7 +19,6 @@ from services.plans.tables import (
     DeferralReason,
     GoalOwner,
     RecoveryStage,
-    WithdrawnReason,
 )
 from shared import calendar, loops
 from shared.contracts import intake, plans
@@ -39,8 +38,9 @@ from shared.contracts.plans import (
     PlannedGoal,
     PlannedService,
     ReviewTrigger,
+    WithdrawnReason,
 )
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE, ProgramTerms
 from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused, Unknown
 from shared.loops import CareState, Loop, LoopEvents, LoopRule, must_stand
@@ -310,7 +310,7 @@ class EpisodeState(CareState):
     @property
     def terms(self) -> ProgramTerms:
         """The program's terms, pinned at admission; the house rules until the admission is known."""
-        return ProgramTerms() if self.admission is None else self.admission.terms
+        return HOUSE if self.admission is None else self.admission.terms
 
     @property
     def time_zone(self) -> str:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.plans import aftercare, level_changes, tables, transfers, treatment_plan
+from services.plans import aftercare, level_changes, reviews, tables, transfers, treatment_plan
 from services.plans.episode_state import Admission, EpisodeState, Session
-from shared import loops
+from shared import loops, voiding
 from shared.contracts import attendance, followup, intake
 from shared.contracts.attendance import Absence, AttendanceStatus
 from shared.contracts.codes import ClearedReason, PlansLoop
+from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.plans import ReviewTrigger
+from shared.contracts.terms import HOUSE
 from shared.decision import Cause, Decision
+from shared.endings import LateFacts
 
+MEANWHILE: Final = LateFacts[EpisodeState]()
+"""Decides what came while an episode was void, by the whole table of reactions."""
 KEPT_WHEN_UNDONE: Final = (
     *("drivers", "co_occurring", "placement_gap", "outbound", "team"),
     *("transfer_asked", "circumstances"),
@@ -71,7 +76,7 @@ def admitted(
         time_zone=event.time_zone,
         person_id=event.person_id,
         length_weeks=event.length_weeks,
-        terms=event.terms or ProgramTerms(),
+        terms=event.terms or HOUSE,
         program=event.program,
     )
     state = state.replace(admission=admission, undone=False)
@@ -236,23 +241,42 @@ def _without(ids: tuple[str, ...], gone: str) -> tuple[str, ...]:
 
 
 def entered_in_error(
-    state: EpisodeState, _event: intake.EpisodeEnteredInError, _cause: Cause
+    state: EpisodeState, _event: intake.EpisodeEnteredInError, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode should never have existed: every loop of it is closed, and nothing more is done in it."""
-    return _void(state, ClearedReason.ENTERED_IN_ERROR)
+    return _void(state, ClearedReason.ENTERED_IN_ERROR, intake.EpisodeEnteredInError, cause)
 
 
 def merged(
-    state: EpisodeState, _event: intake.ReferralMerged, _cause: Cause
+    state: EpisodeState, _event: intake.ReferralMerged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The other episode of this person goes on; the loops of this one are superseded."""
-    return _void(state, ClearedReason.SUPERSEDED)
+    return _void(state, ClearedReason.SUPERSEDED, intake.ReferralMerged, cause)
 
 
-def _void(state: EpisodeState, reason: ClearedReason) -> Decision[EpisodeState]:
+def _void(
+    state: EpisodeState, reason: ClearedReason, by: type[Event], cause: Cause
+) -> Decision[EpisodeState]:
+    before = state
     state, cleared = loops.close_all(state, reason=reason)
     fields = {name: getattr(state, name) for name in KEPT_WHEN_VOID}
-    return Decision(EpisodeState(void=True).replace(**fields), cleared)
+    void = EpisodeState(void=True).replace(**fields)
+    return Decision(voiding.put_aside(before, void, by, cause), cleared)
+
+
+def restored(
+    state: EpisodeState,
+    _event: intake.EpisodeEnteredInErrorUndone | intake.ReferralMergedUndone,
+    cause: Cause,
+) -> Decision[EpisodeState]:
+    """The episode goes on as it was. A clinician looks at what passed while nobody looked after the person."""
+    if state.voided is None:
+        return Decision(state)
+    back = voiding.go_on(voiding.before(state), state, MEANWHILE, cause)
+    if back.state.admission is None:
+        return back
+    looked_at = reviews.request(back.state, ReviewTrigger.EPISODE_RESTORED, cause)
+    return Decision(looked_at.state, (*back.events, *looked_at.events), back.handoffs)
 
 
 def admission_undone(

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 
 from services.plans import episode_state, treatment_plan
 from services.plans.episode_state import EpisodeState, Goal, Plan
-from services.plans.tables import WithdrawnReason
 from shared import loops
 from shared.contracts import plans
 from shared.contracts.codes import PlansLoop
 from shared.contracts.event import Event
+from shared.contracts.plans import WithdrawnReason
 from shared.decision import Cause, Decision
 from shared.errors import Refused, Unknown
 
@@ -60,7 +60,7 @@ def add(
     answer = {"goal_id": goal.goal_id}
     if not plan.active:
         return Decision(state, answer=answer)
-    added = plans.GoalAdded(goal_id=goal.goal_id, added_at=cause.now)
+    added = plans.GoalAdded(goal=goal.published(), added_at=cause.now)
     state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
     return Decision(state, (added, *cleared), answer=answer)
 
@@ -90,15 +90,30 @@ def change(
     state = state.replace(plan=_unsigned(plan) if new.amends else plan)
     if not plan.active:
         return Decision(state, answer={"achieved": after.achieved})
-    events: list[Event] = [
-        plans.GoalUpdated(goal_id=goal_id, value=after.value, updated_at=cause.now)
-    ]
-    if after.achieved and not goal.achieved and after.withdrawn is None:
-        events.append(plans.GoalAchieved(goal_id=goal_id, value=after.value, achieved_at=cause.now))
+    events = _said(goal, after, new, cause)
     if new.amends:
         state, cleared = loops.close(state, PlansLoop.CONTINUED_SERVICE, cause.subject_id)
         events += cleared
     return Decision(state, tuple(events), answer={"achieved": after.achieved})
+
+
+def _said(before: Goal, after: Goal, new: Change, cause: Cause) -> list[Event]:
+    """What is published of a change: a withdrawal by itself, and whatever was measured or amended beside it."""
+    goal_id, events = after.goal_id, list[Event]()
+    if after.withdrawn is None or new.value is not None:
+        amended = after.published() if new.amends and after.withdrawn is None else None
+        updated = plans.GoalUpdated(
+            goal_id=goal_id, goal=amended, value=after.value, updated_at=cause.now
+        )
+        events.append(updated)
+    if after.withdrawn is not None:
+        withdrawn = plans.GoalWithdrawn(
+            goal_id=goal_id, reason=after.withdrawn, withdrawn_at=cause.now
+        )
+        events.append(withdrawn)
+    elif after.achieved and not before.achieved:
+        events.append(plans.GoalAchieved(goal_id=goal_id, value=after.value, achieved_at=cause.now))
+    return events
 
 
 def _unsigned(plan: Plan) -> Plan:

@@ -15,7 +15,7 @@ from services.plans import (
 from services.plans.event_handlers import undone
 from shared.contracts import attendance, followup, intake
 from shared.contracts.codes import PlansLoop
-from shared.loops import team_assigned
+from shared.loops import role_vacated, team_assigned
 from shared.runtime.core.deadlines import Deadlines, LoopDeadlines, due, due_for
 from shared.runtime.core.reactions import Reactions, on
 from shared.runtime.core.void import Void
@@ -79,9 +79,12 @@ REACTIONS = Reactions(
     # mistakes, and who looks after whom
     on(intake.EpisodeEnteredInError, event_handlers.entered_in_error),
     on(intake.ReferralMerged, event_handlers.merged),
+    on(intake.EpisodeEnteredInErrorUndone, event_handlers.restored, void=Void.RUN),
+    on(intake.ReferralMergedUndone, event_handlers.restored, void=Void.RUN),
     on(intake.AdmissionUndone, event_handlers.admission_undone),
     on(intake.EpisodePersonCorrected, event_handlers.person_corrected),
-    on(intake.CareTeamAssigned, team_assigned, void=Void.RUN),
+    on(intake.CareTeamAssigned, team_assigned, void=Void.BOTH),
+    on(intake.CareTeamRoleVacated, role_vacated, void=Void.BOTH),
     *STAFF_REACTIONS,
 )
 
@@ -93,3 +96,5 @@ DEADLINES = Deadlines[episode_state.EpisodeState](
     loops=LoopDeadlines(PlansLoop, default=episode_state.escalate),
 )
 late_facts.LATE.with_deadlines(DEADLINES.decide)
+event_handlers.MEANWHILE.with_rows(REACTIONS.rules)
+event_handlers.MEANWHILE.with_deadlines(DEADLINES.decide)

@@ -288,8 +288,9 @@ def week_evaluated(
 ) -> Decision[EpisodeState]:
     """How a week came out; the latest evaluation holds.
 
-    A week that a correction made good needs no review any more. A week in which the program offered too little is the
-    program's matter, never the patient's. House rule: below the hours, review; never discharge by itself.
+    A review of hours is about what the person could have had and did not: with none of it left, also because less was
+    offered than was said, nobody has to look. A week in which the program offered too little is the program's matter,
+    never the patient's. House rule: below the hours, review; never discharge by itself.
     """
     day = event.week_starts_on.isoformat()
     week = Week(
@@ -300,23 +301,18 @@ def week_evaluated(
     )
     weeks = dict(sorted({**state.weeks, day: week}.items())[-WEEKS_KEPT:])
     state = state.replace(weeks=weeks)
-    if not event.met and event.minutes_offered < event.minutes_threshold:
-        if state.discharged is not None:
-            return Decision(state)
-        loop_id = week_loop(cause.subject_id, event.week_starts_on)
-        if state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is not None:
-            return Decision(state)
-        return Decision(loops.open_loop(state, PlansLoop.PROGRAM_HOURS, loop_id, cause))
-    state, cleared = loops.close(
-        state,
-        PlansLoop.PROGRAM_HOURS,
-        week_loop(cause.subject_id, event.week_starts_on),
-        ClearedReason.SUPERSEDED,
-    )
-    if not event.met:
-        return Decision(state, cleared)
-    state, completed = _weeks_made_good(state, event.week_starts_on)
-    return Decision(state, (*cleared, *completed))
+    completed: Events = ()
+    if min(event.minutes_threshold, event.minutes_offered) <= event.minutes_credited:
+        state, completed = _weeks_made_good(state, event.week_starts_on)
+    loop_id = week_loop(cause.subject_id, event.week_starts_on)
+    if event.met or event.minutes_offered >= event.minutes_threshold:
+        state, cleared = loops.close(
+            state, PlansLoop.PROGRAM_HOURS, loop_id, ClearedReason.SUPERSEDED
+        )
+        return Decision(state, (*cleared, *completed))
+    if state.discharged is None and state.loop(PlansLoop.PROGRAM_HOURS, loop_id) is None:
+        state = loops.open_loop(state, PlansLoop.PROGRAM_HOURS, loop_id, cause)
+    return Decision(state, completed)
 
 
 def week_loop(episode_id: str, week_starts_on: date) -> str:

@@ -45,15 +45,6 @@ class Contributor(OpenEnum):
     UNKNOWN = "unknown"
 
 
-class WithdrawnReason(OpenEnum):
-    """Why a goal is no longer pursued."""
-
-    PATIENT_CHOICE = "patient_choice"
-    NO_LONGER_RELEVANT = "no_longer_relevant"
-    REPLACED = "replaced"
-    UNKNOWN = "unknown"
-
-
 class DeferralReason(OpenEnum):
     """Why a dimension that drives the level has no goal yet."""
 

@@ -62,7 +62,7 @@ def ask(state: EpisodeState, new: AskedTransfer, cause: Cause) -> Decision[Episo
         to_facility_id=new.to_facility_id,
         categories=new.categories,
         purpose=new.purpose,
-        requested_by=cause.actor_id,
+        requested_by_id=cause.actor_id,
         consent_id=new.consent_id,
     )
     begun = {loop.key: loop for loop in state.loops_of(PlansLoop.TRANSFER)}

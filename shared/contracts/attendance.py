@@ -20,6 +20,7 @@ from .codes import (
     EpisodeId,
     Escalation,
     GroupId,
+    LedgerEntryId,
     MeetingId,
     MistakeReason,
     Modality,
@@ -239,14 +240,24 @@ class PauseEnd(OpenEnum):
     UNKNOWN = "unknown"
 
 
+class LedgerCorrection(OpenEnum):
+    """What happened to an episode, so that what was earned in it leaves the ledger of a person."""
+
+    ENTERED_IN_ERROR = "entered_in_error"
+    MERGED = "merged"
+    PERSON_CORRECTED = "person_corrected"
+    ADMISSION_UNDONE = "admission_undone"
+    UNKNOWN = "unknown"
+
+
 class GroupCapacity(Value):
     """The seats of a group, which is the event's subject."""
 
     track: TrackCode
     """The track that the group belongs to."""
-    seats_min: int = Field(default=2, ge=1, le=50, examples=[2])
+    seats_min: int = Field(ge=1, le=50, examples=[2])
     """The fewest people that make it a group."""
-    seats_max: int = Field(default=12, ge=1, le=50, examples=[12])
+    seats_max: int = Field(ge=1, le=50, examples=[12])
     """The most people it takes."""
     seats_taken: int = Field(ge=0, le=50, examples=[2])
     """Seats taken or held."""
@@ -389,7 +400,8 @@ class SessionCancellationUndone(
 ):
     """A session takes place after all.
 
-    Retracts `SessionCancelled`: plans and followup know of it again. Session: cancelled > scheduled.
+    Retracts `SessionCancelled` of the session, by a person's word or because its closure was taken back; no reason is
+    asked for. Plans and followup know of it again. Session: cancelled > scheduled.
     """
 
     starts_at: Timestamp
@@ -397,7 +409,7 @@ class SessionCancellationUndone(
 
 
 class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
-    """The person took part in a session.
+    """The person took part in a session or, where `family_only` is true, their family did without them.
 
     Plans counts progress, followup knows that there is contact. Session: scheduled > recorded.
     """
@@ -411,15 +423,15 @@ class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
     arrival: Arrival = Field(examples=["attended"])
     """Whole, late or left early."""
     minutes_credited: SessionMinutes
-    """Minutes credited toward the week."""
+    """Minutes credited; toward the week only where the session counts, and never where only the family was there."""
     participation: Participation = Field(examples=["active"])
     """How actively the person took part."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
-    """The person was expected and did not come.
+    """The person was expected and did not come or, where `family_only` is true, only their family was expected.
 
     Followup reaches out the same day, plans watches the pattern. Session: scheduled > recorded.
     """
@@ -432,12 +444,12 @@ class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
     """The kind of session."""
     absence: Absence = Field(examples=["no_show"])
     """Excused or not."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
-    """What was recorded about a session was wrong; this compensates it.
+    """What was recorded about a session, of the family alone where `family_only` is true, was wrong; this mends it.
 
     Plans recounts, followup stops chasing a miss that was none. Closed weeks are evaluated again.
     """
@@ -454,8 +466,8 @@ class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
     """Minutes credited from now on."""
     reason: CorrectionReason = Field(examples=["entered_in_error"])
     """Why."""
-    family_only: bool | None = Field(default=None, examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; absent otherwise."""
+    family_only: bool = Field(examples=[False])
+    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
 
 
 class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
@@ -477,7 +489,8 @@ class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
 class AbsenceThresholdUndone(AttendanceEvent, consumers=("plans",)):
     """Absences had not added up after all: a correction, or a roll that came late, says so.
 
-    Retracts `AbsenceThresholdReached`. Plans asks for no review because of it.
+    Retracts `AbsenceThresholdReached`, by rule: `AttendanceCorrected` has the reason where one was given. Plans asks
+    for no review because of it.
     """
 
     reached_at: Timestamp
@@ -796,45 +809,73 @@ class FamilySessionUndone(AttendanceEvent, consumers=("plans",)):
     """Why it is taken back."""
 
 
-class IncentiveLedgerEntry(Value):
-    """One entry in the incentive ledger of a person, who is the event's subject."""
+class IncentiveLedger(Value):
+    """What the incentive ledger of a person, who is the event's subject, says after the event."""
 
     episode_id: EpisodeId
     """The episode in which it happened."""
-    amount_cents: Cents
-    """The amount of this entry in cents."""
+    year: int = Field(ge=2000, le=9999, examples=[2026])
+    """The calendar year of the facility that the total is of."""
     total_cents: Cents = Field(examples=[4500])
-    """The total of the year after this entry, in cents."""
+    """What the person has earned in that year after this event, in cents."""
+
+
+class IncentiveEarned(IncentiveLedger, AttendanceEvent, subject="person"):
+    """The person earned an incentive for the target behaviour.
+
+    Reporting watches the cap. Retracted by `IncentiveUndone`. Ledger: + amount.
+    """
+
+    entry_id: LedgerEntryId
+    """The entry in the ledger."""
+    amount_cents: Cents
+    """The amount of this entry in cents, as far as the cap left it."""
     cap_cents: Cents = Field(examples=[75000])
     """The most that a person may earn in a year, in cents."""
 
 
-class IncentiveEarned(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
-    """The person earned an incentive for the target behaviour.
+class IncentiveUndone(IncentiveLedger, AttendanceEvent, subject="person"):
+    """An incentive that the person earned is taken out of their ledger, because its episode is not theirs or never was.
 
-    Reporting watches the cap. Ledger: + amount.
+    Retracts `IncentiveEarned` of the entry, by rule: the fact that `cause` names says who corrected what and why.
+    Reporting no longer counts it. Ledger: - amount.
     """
 
+    entry_id: LedgerEntryId
+    """The entry that is taken out."""
+    amount_cents: Cents
+    """The amount of the entry in cents, which counts no longer."""
+    cause: LedgerCorrection = Field(examples=["admission_undone"])
+    """What happened to the episode."""
 
-class IncentiveReset(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
+
+class IncentiveReset(IncentiveLedger, AttendanceEvent, subject="person"):
     """The next incentive starts again from its base amount; what is earned stays.
 
-    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: the amount is what the next one is worth.
+    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: unchanged.
     """
 
     screen_id: ScreenId
     """The screen or breath test because of which."""
+    next_cents: Cents = Field(examples=[250])
+    """What the next incentive is worth now, in cents."""
+    cap_cents: Cents = Field(examples=[75000])
+    """The most that a person may earn in a year, in cents."""
 
 
-class IncentiveResetUndone(IncentiveLedgerEntry, AttendanceEvent, subject="person"):
+class IncentiveResetUndone(IncentiveLedger, AttendanceEvent, subject="person"):
     """The screen because of which the next incentive started again counts against nobody any more.
 
-    Retracts `IncentiveReset` of the screen: it was overturned, or recorded by mistake. Ledger: the amount is what the
-    next one is worth now.
+    Retracts `IncentiveReset` of the screen, by rule: the screen was interpreted anew, or a fact about it was taken back
+    by a fact that says why. Ledger: unchanged.
     """
 
     screen_id: ScreenId
     """The screen or breath test because of which it had."""
+    next_cents: Cents = Field(examples=[375])
+    """What the next incentive is worth now, in cents."""
+    cap_cents: Cents = Field(examples=[75000])
+    """The most that a person may earn in a year, in cents."""
 
 
 class LoopEscalated(Escalation, AttendanceEvent):

@@ -1,7 +1,8 @@
 """The attributes of an event's envelope: which texts each of them may have.
 
-Every attribute has a pattern that bounds its length, so that no free text can travel in one. Roles, facilities and
-sensitivities have a pattern and not a list, so that an older replica reads the words of a newer one.
+Every attribute has a pattern that bounds its length, so that no free text can travel in one. Roles, facilities,
+sensitivities and kinds of subjects have a pattern and not a list, so that an older reader takes the words of a newer
+publisher: the envelope has no major version.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 """A UUID in lower case, as a part of a regular expression. `codes.UUID_PATTERN` is the whole expression."""
 FACILITY: Final = "[a-z0-9-]{3,40}"
 ROLE: Final = "[a-z][a-z0-9_]{0,39}"
-SUBJECT: Final = f"(episode|group|session|person|staff|partner)/{UUID}"
+SUBJECT: Final = f"[a-z][a-z0-9]{{0,39}}/{UUID}"
+"""What a fact is about. `event.SubjectKind` has the kinds that there are; a reader skips those it does not know."""
+SENSITIVITY: Final = "[a-z][a-z0-9-]{0,39}"
 SOURCE: Final = "care[.][a-z]{1,40}"
 TYPE: Final = f"({SOURCE}[.][a-z0-9-]{{1,80}})[.]v([1-9][0-9]{{0,3}})"
 SCHEMA: Final = "urn:throughcare:schema:"
@@ -43,7 +46,7 @@ PATTERNS: Final = MappingProxyType(
         "causationid": UUID,
         "facilityid": FACILITY,
         "actorrole": ROLE,
-        "sensitivity": "[a-z][a-z0-9-]{0,39}",
+        "sensitivity": SENSITIVITY,
         "dataschema": f"{SCHEMA}{TYPE}",
     }
 )

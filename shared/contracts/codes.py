@@ -110,16 +110,20 @@ EpisodeId = Annotated[str, _uuid("episode")]
 EventId = Annotated[str, _uuid("event")]
 GoalId = Annotated[str, _uuid("goal")]
 GroupId = Annotated[str, _uuid("group")]
+LedgerEntryId = Annotated[str, _uuid("ledger-entry")]
 LoopId = Annotated[str, _uuid("loop")]
 MeetingId = Annotated[str, _uuid("meeting")]
 PersonId = Annotated[str, _uuid("person")]
 PlanId = Annotated[str, _uuid("plan")]
+ReengagementId = Annotated[str, _uuid("reengagement")]
 ReferralId = Annotated[str, _uuid("referral")]
 ReportId = Annotated[str, _uuid("report")]
 ReviewId = Annotated[str, _uuid("review")]
 ScreenId = Annotated[str, _uuid("screen")]
 SessionId = Annotated[str, _uuid("session")]
 StaffId = Annotated[str, _uuid("staff")]
+TransitionId = Annotated[str, _uuid("transition")]
+WaitlistId = Annotated[str, _uuid("waitlist")]
 FacilityId = Annotated[str, _code("harbor-detox", f"^{FACILITY}$"), RegisteredIn("partners")]
 
 # --- codes that a facility registers, so that they cannot be listed here -----------------------
@@ -205,10 +209,11 @@ _LEVEL_EXAMPLE: Final = {"system": "asam", "edition": "4", "code": "2.1"}
 class LevelOfCare(Value):
     """A level of care. Never a bare number: "3" is IOP on one scale and residential on another."""
 
+    # Closed for readers too: docs/decisions/0019-levels-are-closed.md.
     model_config = ConfigDict(json_schema_extra=_codes_by_edition)
 
     system: Literal["asam"] = Field(examples=["asam"])
-    """The scale. Only ASAM's today."""
+    """The scale: the criteria of the American Society of Addiction Medicine."""
     edition: AsamEdition = Field(examples=["4"])
     """The edition of the criteria; editions coexist and are never converted."""
     code: str = Field(pattern=r"^[0-4](\.[0-9])?(-WM)?$", examples=["2.1"])
@@ -324,6 +329,7 @@ class IntakeLoop(OpenEnum):
     PLACEMENT = "placement"
     WAITLIST = "waitlist"
     ADMISSION = "admission"
+    REFERRAL_CLOSURE = "referral_closure"
     ORIENTATION = "orientation"
     DOUBLE_ADMISSION = "double_admission"
     OUTBOUND_REFERRAL = "outbound_referral"

@@ -30,7 +30,7 @@ _ATTRIBUTE_LENGTH_MAX: Final = 200
 """Above every pattern's own length: nothing longer is compared, or remembered by a cache."""
 
 SubjectKind = Literal["episode", "group", "session", "person", "staff", "partner"]
-Sensitivity = Literal["operational", "part2", "notes"]
+Sensitivity = Literal["operational", "part2"]
 
 
 class EnvelopeError(ValueError):
@@ -97,7 +97,7 @@ class Event(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        _refuse_required_nulls(cls)
+        _refuse_unsaid_nulls(cls)
 
     def data(self) -> bytes:
         """The Kafka value. Absent optional facts are left out, so that additions stay small."""
@@ -125,16 +125,18 @@ class Event(BaseModel):
         return cls.model_validate(values)
 
 
-def _refuse_required_nulls(model: type[BaseModel]) -> None:
-    """Refuse a field that is required and may be null, here or in a nested value, as the class is defined.
+def _refuse_unsaid_nulls(model: type[BaseModel]) -> None:
+    """Refuse a field that may be null and has another default, or none, as the class is defined; nested ones too.
 
-    What is None is left out when an event is written, so such a field would break its own schema.
+    What is None is left out when an event is written. A required field would then break its own schema, and a field
+    with another default would come back as that default: "none are asked for" would be read as "every seven days".
     """
     for name, field in model.model_fields.items():
-        if field.is_required() and type(None) in get_args(field.annotation):
-            raise TypeError(f"{model.__name__}.{name} may be None, so it needs a default")
+        unsaid = field.default is None and field.default_factory is None
+        if type(None) in get_args(field.annotation) and not unsaid:
+            raise TypeError(f"{model.__name__}.{name} may be None, so None has to be its default")
         for nested in _models(field.annotation):
-            _refuse_required_nulls(nested)
+            _refuse_unsaid_nulls(nested)
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

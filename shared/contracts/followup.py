@@ -19,8 +19,10 @@ from .codes import (
     FollowupLoop,
     Milestone,
     MistakeReason,
+    ReengagementId,
     ReportId,
     Timestamp,
+    TransitionId,
     Urgency,
 )
 from .event import Event, OpenEnum
@@ -204,7 +206,7 @@ class AftercarePlanActivated(FollowupEvent):
 
     aftercare_plan_id: AftercarePlanId
     """The aftercare plan."""
-    days_horizon: int = Field(default=365, ge=1, le=1100, examples=[365])
+    days_horizon: int = Field(ge=1, le=3660, examples=[365])
     """How many days it runs."""
     elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
@@ -262,6 +264,20 @@ class CheckInAttempted(FollowupEvent):
     """How it was tried."""
     result: AttemptResult = Field(examples=["no_answer"])
     """What came of it."""
+
+
+class CheckInAttemptUndone(FollowupEvent):
+    """That somebody tried to reach the person for a check-in was a mistake.
+
+    Retracts `CheckInAttempted`: reporting counts no such attempt. Check-in: attempting > scheduled.
+    """
+
+    check_in_id: CheckInId
+    """The check-in."""
+    attempt: int = Field(ge=1, le=100, examples=[1])
+    """Which attempt it was, from 1."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
 
 
 class CheckInCompleted(FollowupEvent, consumers=("plans",)):
@@ -370,6 +386,8 @@ class ReengagementStarted(FollowupEvent, consumers=("intake",)):
     Intake makes room for a reassessment. Episode: > re-engaging.
     """
 
+    reengagement_id: ReengagementId
+    """The way back, by the id that followup's HTTP uses."""
     cause: ReengagementCause = Field(examples=["return_to_use"])
     """What started it."""
     reassessment_due_at: Timestamp
@@ -382,6 +400,8 @@ class ReengagementCompleted(FollowupEvent, consumers=("intake",)):
     Intake and reporting stop waiting. Episode: re-engaging > aftercare, or a new episode.
     """
 
+    reengagement_id: ReengagementId
+    """The way back, by the id that followup's HTTP uses."""
     outcome: ReengagementOutcome = Field(examples=["readmitted"])
     """Where it led."""
 
@@ -404,6 +424,8 @@ class TransitionReported(FollowupEvent):
     Reporting counts who was seen in time; followup opens a loop for it. No transition of the episode.
     """
 
+    transition_id: TransitionId
+    """The report; the same for the same kind and day of an episode."""
     kind: TransitionKind = Field(examples=["ed_visit"])
     """Where the person came out of."""
     occurred_on: Day
@@ -416,6 +438,8 @@ class TransitionUndone(FollowupEvent):
     Retracts `TransitionReported`: no clock counts from it. Transition: > none.
     """
 
+    transition_id: TransitionId
+    """The report; the same for the same kind and day of an episode."""
     kind: TransitionKind = Field(examples=["ed_visit"])
     """What had been reported."""
     occurred_on: Day
@@ -427,7 +451,7 @@ class TransitionUndone(FollowupEvent):
 class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
 
-    Plans decides on the discharge of who is in treatment, intake waits for no readmission of somebody who died,
+    Plans decides on the discharge of who is in treatment, intake stops the way into care and closes the referral,
     attendance chases no absence of that time.
     Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
     """
@@ -440,10 +464,10 @@ class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attenda
     """The day."""
 
 
-class CircumstanceEnded(FollowupEvent, consumers=("plans", "attendance")):
+class CircumstanceEnded(FollowupEvent, consumers=("plans", "intake", "attendance")):
     """The person is back from jail or hospital, or lives here again: they may be called.
 
-    Plans decides on no discharge because of it. Circumstance: holds > ended.
+    Plans decides on no discharge because of it, intake goes on with the way into care. Circumstance: holds > ended.
     """
 
     circumstance_id: CircumstanceId

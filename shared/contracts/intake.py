@@ -46,6 +46,7 @@ from .codes import (
     Urgency,
     Value,
     VersionCode,
+    WaitlistId,
 )
 from .event import Event, OpenEnum
 from .terms import ProgramTerms
@@ -311,10 +312,12 @@ class ReferralReceived(IntakeEvent, consumers=("followup",)):
     """The referring facility, unless the person came alone."""
     received_at: Timestamp
     """When it arrived; the clock of the acknowledgement starts here."""
-    priority: Urgency = Field(examples=["urgent"])
+    urgency: Urgency = Field(examples=["urgent"])
     """How fast the person has to be seen."""
     requested_level: LevelOfCare | None = Field(default=None, examples=[_LEVEL])
     """The level that the referrer asked for."""
+    time_zone: TimeZoneName
+    """Of the facility: in it the days before the admission begin and end."""
 
 
 class ReferralAcknowledged(IntakeEvent):
@@ -406,7 +409,8 @@ class ConsentExpired(IntakeEvent, subject="person"):
 class ConsentExpiryUndone(IntakeEvent, subject="person"):
     """The end of treatment that ended a consent is taken back, so the consent holds again.
 
-    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired`. Consent: expired > active.
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired` of the consent, by rule: a
+    person gave the reason for what was taken back of the episode. Consent: expired > active.
     """
 
     consent_id: ConsentId
@@ -489,8 +493,8 @@ class DisclosureRecorded(IntakeEvent, subject="person"):
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
     """The consent it rests on, where it rests on one."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along, as it does with consent (42 CFR 2.32); absent where none did."""
     disclosed_at: Timestamp
     """When."""
 
@@ -531,8 +535,8 @@ class EmergencyDisclosureMade(IntakeEvent, subject="person"):
     """What was disclosed."""
     nature: EmergencyNature = Field(examples=["overdose"])
     """What the emergency was."""
-    notice_version: NoticeVersion
-    """The version of the redisclosure notice that went along."""
+    notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
+    """The redisclosure notice that went along; absent where none did, for without consent none has to."""
     disclosed_at: Timestamp
     """When."""
 
@@ -637,6 +641,8 @@ class WaitlistJoined(IntakeEvent, consumers=("attendance", "followup")):
     Attendance sees the demand, followup keeps contact meanwhile. Episode: eligible > waitlisted.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track waited for."""
     position: int = Field(ge=1, le=10_000, examples=[3])
@@ -653,6 +659,8 @@ class WaitlistOffered(IntakeEvent, consumers=("attendance", "followup")):
     Attendance keeps the seat, followup reaches the person. Waiting: waiting > offered.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track of the place."""
     group_id: GroupId | None = Field(
@@ -669,6 +677,8 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
     Attendance frees or confirms the seat, followup stops interim contact. Waiting: > ended.
     """
 
+    waitlist_id: WaitlistId
+    """The waiting, by the id that intake's HTTP uses."""
     track: TrackCode
     """The track that was waited for."""
     reason: WaitlistExit = Field(examples=["accepted"])
@@ -677,6 +687,14 @@ class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
         default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
     )
     """The group whose place was accepted, or that was waited for."""
+
+
+_TERMS = {
+    "version": "2026.1",
+    "individual_every_days": 7,
+    "screen_every_days": 7,
+    "screen_every_days_stable": 30,
+}
 
 
 class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")):
@@ -705,7 +723,7 @@ class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")
     """Planned length of stay in weeks; a plan, not a limit."""
     time_zone: TimeZoneName
     """The facility's IANA time zone, in which days and weeks are counted."""
-    terms: ProgramTerms | None = Field(default=None, examples=[{"version": "2026.1"}])
+    terms: ProgramTerms | None = Field(default=None, examples=[_TERMS])
     """What the program asks and promises, pinned to this episode; missing: the house rules."""
 
 
@@ -875,15 +893,24 @@ class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operati
 class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup")):
     """A member of staff takes over a role for this episode.
 
-    Whatever that role owns of the episode stands on this person's work list from now on, in every service.
+    Whatever that role owns of the episode stands on this person's work list from now on, in every service. The latest
+    of a role holds, until `CareTeamRoleVacated`.
     """
 
     role: Role = Field(examples=["case_manager"])
     """The role."""
-    staff_id: StaffId | None = Field(
-        default=None, examples=["0a5a36c5-2b0d-5a32-9d39-6dd4b4f7a0e1"]
-    )
-    """Who takes it; missing: the role is vacant again, and the loops fall to whoever has the role."""
+    staff_id: StaffId
+    """Who takes it."""
+
+
+class CareTeamRoleVacated(IntakeEvent, consumers=("plans", "attendance", "followup")):
+    """Nobody in person has a role for this episode any more.
+
+    Ends `CareTeamAssigned` of the role: in every service its work falls to whoever has the role at the facility.
+    """
+
+    role: Role = Field(examples=["case_manager"])
+    """The role."""
 
 
 class StaffAbsencePlanned(
@@ -962,12 +989,37 @@ class ReferralMerged(IntakeEvent, consumers=_EVERYONE):
     """The episode that goes on."""
 
 
+class EpisodeEnteredInErrorUndone(IntakeEvent, consumers=_EVERYONE):
+    """That the episode was entered in error was itself a mistake: it goes on as it was.
+
+    Retracts `EpisodeEnteredInError`. Every service restores what it had put aside, and catches up with what came
+    meanwhile; plans asks a clinician to look at it. Episode: void > as before.
+    """
+
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
+class ReferralMergedUndone(IntakeEvent, consumers=_EVERYONE):
+    """This referral was not a second one of the same person: it goes on beside the other episode.
+
+    Retracts `ReferralMerged`. Every service restores what it had put aside. Episode: merged > as before.
+    """
+
+    into_episode_id: EpisodeId
+    """The episode into which it had been merged."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
 class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
     """The admission is taken back; the person is where they were before it.
 
     Every service forgets the admission and what it began because of it. Episode: admitted > placed.
     """
 
+    admitted_at: Timestamp
+    """The admission that is taken back."""
     reason: MistakeReason = Field(examples=["not_intended"])
     """Why."""
 

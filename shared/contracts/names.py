@@ -129,8 +129,10 @@ _CLEARANCE = "every escalation has a retracting fact"
 
 ADDITIONS: Final[dict[str, str]] = {
     "care.attendance.session-rescheduled.v1": "a session keeps its id and its roll at another time",
+    "care.attendance.incentive-undone.v1": _MISTAKE,
     "care.attendance.incentive-reset-undone.v1": "a reset that is taken back retracts it",
     "care.attendance.session-cancellation-undone.v1": "a cancellation that is taken back retracts it",
+    "care.plans.goal-withdrawn.v1": "a goal that nobody pursues is neither achieved nor open",
     "care.plans.aftercare-plan-drafted.v1": (
         "aftercare is planned from admission on, so that an early exit does not leave nothing"
     ),
@@ -138,6 +140,7 @@ ADDITIONS: Final[dict[str, str]] = {
         "a clinical review is due within a working day; no clinical name says that it was missed"
     ),
     "care.intake.care-team-assigned.v1": _DUTY,
+    "care.intake.care-team-role-vacated.v1": _DUTY,
     "care.intake.staff-absence-planned.v1": _DUTY,
     "care.intake.staff-absence-ended.v1": _DUTY,
     "care.intake.partner-registered.v1": _PARTNER,
@@ -151,6 +154,8 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.episode-entered-in-error.v1": _MISTAKE,
     "care.intake.episode-person-corrected.v1": _MISTAKE,
     "care.intake.referral-merged.v1": _MISTAKE,
+    "care.intake.episode-entered-in-error-undone.v1": _MISTAKE,
+    "care.intake.referral-merged-undone.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
     "care.plans.transfer-undone.v1": _MISTAKE,
@@ -159,6 +164,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.plans.discharge-undone.v1": _MISTAKE,
     "care.followup.transition-undone.v1": _MISTAKE,
     "care.followup.check-in-undone.v1": _MISTAKE,
+    "care.followup.check-in-attempt-undone.v1": _MISTAKE,
     "care.followup.return-to-use-undone.v1": _MISTAKE,
     "care.followup.circumstance-recorded.v1": _CALLS_END,
     "care.followup.circumstance-ended.v1": _CALLS_END,

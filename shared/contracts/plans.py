@@ -6,6 +6,7 @@ Code lists and values that only plans uses stand first, then the events in the o
 from __future__ import annotations
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from .codes import (
     ActorId,
@@ -40,6 +41,14 @@ from .event import Event, OpenEnum
 from .intake import ConsentPurpose, InformationCategory
 
 _GOAL_ID = "9f0c4b38-12de-5c36-8f4f-4f0f3b8b6d01"
+_GOAL: JsonDict = {
+    "goal_id": _GOAL_ID,
+    "dimension": {"edition": "4", "number": 4},
+    "metric": "support-meetings",
+    "unit": "per_week",
+    "target": 3.0,
+    "due_on": "2026-04-15",
+}
 
 
 class GoalUnit(OpenEnum):
@@ -119,6 +128,7 @@ class ReviewTrigger(OpenEnum):
     RETURN_TO_USE = "return_to_use"
     ADHERENCE = "adherence"
     DISCHARGE_UNDONE = "discharge_undone"
+    EPISODE_RESTORED = "episode_restored"
     UNKNOWN = "unknown"
 
 
@@ -153,6 +163,15 @@ class DischargeKind(OpenEnum):
     LOST_CONTACT = "lost_contact"
     INCARCERATED = "incarcerated"
     DECEASED = "deceased"
+    UNKNOWN = "unknown"
+
+
+class WithdrawnReason(OpenEnum):
+    """Why a goal is no longer pursued."""
+
+    PATIENT_CHOICE = "patient_choice"
+    NO_LONGER_RELEVANT = "no_longer_relevant"
+    REPLACED = "replaced"
     UNKNOWN = "unknown"
 
 
@@ -225,18 +244,7 @@ class TreatmentPlanActivated(PlansEvent, consumers=("attendance", "followup")):
     goals: tuple[PlannedGoal, ...] = Field(
         min_length=1,
         max_length=50,
-        examples=[
-            [
-                {
-                    "goal_id": _GOAL_ID,
-                    "dimension": {"edition": "4", "number": 4},
-                    "metric": "support-meetings",
-                    "unit": "per_week",
-                    "target": 3.0,
-                    "due_on": "2026-04-15",
-                }
-            ]
-        ],
+        examples=[[_GOAL]],
     )
     """The goals."""
     services: tuple[PlannedService, ...] = Field(
@@ -259,20 +267,22 @@ class GoalAdded(PlansEvent, consumers=("followup",)):
     Followup and reporting follow its progress. Goal: none > open.
     """
 
-    goal_id: GoalId
+    goal: PlannedGoal = Field(examples=[_GOAL])
     """The goal."""
     added_at: Timestamp
     """When."""
 
 
 class GoalUpdated(PlansEvent, consumers=("followup",)):
-    """A goal's progress was measured.
+    """A goal's progress was measured, or the goal itself was changed.
 
     Followup and reporting follow its progress. Goal: open > open.
     """
 
     goal_id: GoalId
     """The goal."""
+    goal: PlannedGoal | None = Field(default=None, examples=[_GOAL])
+    """The whole goal as it now stands, where it was changed; absent where it was only measured."""
     value: Quantity | None = Field(default=None, examples=[2.0])
     """The measured value, in the goal's unit."""
     updated_at: Timestamp
@@ -290,6 +300,20 @@ class GoalAchieved(PlansEvent, consumers=("followup",)):
     value: Quantity | None = Field(default=None, examples=[3.0])
     """The measured value, in the goal's unit."""
     achieved_at: Timestamp
+    """When."""
+
+
+class GoalWithdrawn(PlansEvent, consumers=("followup",)):
+    """A goal is no longer pursued; it does not come back.
+
+    Followup and reporting no longer follow its progress. Goal: open or achieved > withdrawn.
+    """
+
+    goal_id: GoalId
+    """The goal."""
+    reason: WithdrawnReason = Field(examples=["patient_choice"])
+    """Why."""
+    withdrawn_at: Timestamp
     """When."""
 
 
@@ -468,7 +492,7 @@ class TransferRequested(PlansEvent, consumers=("intake",)):
     """What it will be told."""
     purpose: ConsentPurpose = Field(examples=["care_coordination"])
     """What for."""
-    requested_by: ActorId
+    requested_by_id: ActorId
     """Who would tell it."""
     consent_id: ConsentId | None = Field(
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]

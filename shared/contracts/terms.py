@@ -1,7 +1,8 @@
 """What a program promises and asks, as far as other services act on it: a snapshot that travels with the admission.
 
-It is pinned to the episode on the first day, so that a profile that changes later never rewrites the past. Every
-default is a house rule, docs/domain.md 3 (Hours, attendance and screens); a facility's own profile says otherwise.
+It is pinned to the episode on the first day, so that a profile that changes later never rewrites the past. `HOUSE` has
+the house rules, docs/domain.md 3 (Hours, attendance and screens); a facility's own profile says otherwise. A default is
+a house rule too, except where a missing term means that nothing is asked for.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class ProgramTerms(Value):
     """after this many sessions, whichever comes first."""
     review_every_days: Days = 30
     """A plan is reviewed this often, and on any trigger."""
-    individual_every_days: Days | None = 7
+    individual_every_days: Days | None = None
     """The longest time between individual sessions; missing: none are required."""
     absences_review: Times = 2
     """Unexcused absences in a row that call for a clinician and a review."""
@@ -99,11 +100,11 @@ class ProgramTerms(Value):
     """Days of silence that call for a welfare contact."""
     silent_days_lost: Days = 30
     """Days of silence after which contact counts as lost. The door stays open."""
-    screen_every_days: Days | None = 7
+    screen_every_days: Days | None = None
     """The longest time between screens in the first month; missing: none are asked for."""
     screen_early_days: Days = 30
     """How long the first month of screens lasts."""
-    screen_every_days_stable: Days | None = 30
+    screen_every_days_stable: Days | None = None
     """The longest time between screens after that, while no positive is unexpected; missing: as in the beginning."""
     breath_positive_mg_per_210l: int = Field(default=10, ge=1, le=400)
     """From how many milligrams of alcohol per 210 litres of breath a test is positive; 10 is 0.010 g/210 L."""
@@ -144,3 +145,9 @@ class ProgramTerms(Value):
             (b for b in self.bands if b.level_code == level_code and b.population is population),
             None,
         )
+
+
+HOUSE: Final = ProgramTerms(
+    individual_every_days=7, screen_every_days=7, screen_every_days_stable=30
+)
+"""The house rules: what holds where a program says nothing, and where no program is known."""

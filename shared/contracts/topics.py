@@ -51,6 +51,11 @@ class Topic:
             "min.compaction.lag.ms": str(self.compaction_lag_ms),
         }
 
+    def promised(self) -> dict[str, str]:
+        """The settings on which readers may rely: those that are the same for any number of replicas."""
+        many = self.settings(replicas=3)
+        return {name: value for name, value in self.settings().items() if value == many[name]}
+
 
 TOPICS: Final[dict[str, Topic]] = {f"care.{name}": Topic(f"care.{name}") for name in PUBLISHERS}
 """Topics by name. A topic's name is also the `source` of every event on it."""

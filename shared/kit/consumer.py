@@ -37,9 +37,9 @@ from aiokafka.errors import (
 
 from ..contracts.topics import MAX_MESSAGE_BYTES, TOPICS, Topic
 from .aiokafka_patch import raising_response_errors
+from .batches import patch_fetcher
 from .connection import Connection
 from .errors import Refused
-from .header_names import patch_header_names
 from .heartbeat import inbox_of
 from .messages import Place, name_of
 
@@ -61,7 +61,7 @@ class Consumer(ConsumerRebalanceListener):
         batch: int,
         revoked: Callable[[Collection[Place]], Awaitable[None]],
     ) -> None:
-        patch_header_names()
+        patch_fetcher()
         self._connection = connection
         self._prefix = connection.prefix
         self._topics = [f"{self._prefix}{topic}" for topic in topics]

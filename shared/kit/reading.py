@@ -9,6 +9,7 @@ from ..contracts.outlets import is_outlet
 from .handlers import Handler, Handlers
 from .messages import Message, Stream
 from .outlets import counted
+from .unpacking import Packed
 
 NUMBER_DIGITS_MAX: Final = 18
 
@@ -32,6 +33,8 @@ class Read(NamedTuple):
 
 def read(message: Message, handlers: Handlers) -> Read:
     """Read a message as far as it is wanted."""
+    if isinstance(message.value, Packed):
+        return Read(message, None, error="batch-too-large")
     found = passed_over(message, handlers)
     if found is not None:
         return found

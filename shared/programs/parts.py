@@ -24,7 +24,7 @@ from shared.contracts.codes import (
     TrackCode,
 )
 from shared.contracts.event import OpenEnum
-from shared.contracts.terms import Days, ProgramTerms, Times
+from shared.contracts.terms import HOUSE, Days, Times
 
 SECULAR: Final = frozenset({Fellowship.SMART, Fellowship.LIFERING})
 """Fellowships without a religious or spiritual part."""
@@ -48,8 +48,6 @@ Members = Annotated[int, Field(ge=2, le=100)]
 PerWeek = Annotated[int, Field(ge=1, le=21)]
 Weekday = Annotated[int, Field(ge=1, le=7)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
-HOUSE: Final = ProgramTerms()
-"""What holds where a program says nothing."""
 
 
 def wrong(kind: LiteralString, why: str, *at: str | int) -> PydanticCustomError:

@@ -22,7 +22,7 @@ from shared.contracts.codes import (
     TopicCode,
     VersionCode,
 )
-from shared.contracts.terms import BANDS, HoursBand, ProgramTerms
+from shared.contracts.terms import BANDS, HOUSE, HoursBand, ProgramTerms
 from shared.programs.parts import (
     DAYS_PER_WEEK,
     Absence,
@@ -211,6 +211,7 @@ class ProgramProfile(Part):
             silent_days_conference=self.absence.silent_days_conference,
             silent_days_lost=self.absence.silent_days_lost,
             screen_every_days=self.screens.every_days,
+            screen_every_days_stable=HOUSE.screen_every_days_stable,
             panels=self.screens.panels,
             mutual_support_per_week=self.mutual_support.per_week,
             family_per_week=0 if self.family is None else self.family.per_week,

@@ -23,8 +23,9 @@ from shared.contracts.codes import (
     TopicCode,
     TrackCode,
 )
+from shared.contracts.terms import HOUSE
 from shared.errors import ConfigurationError
-from shared.programs.parts import HOUSE, Part
+from shared.programs.parts import Part
 from shared.programs.profile import ProgramProfile
 from shared.programs.toml_text import NotToml, read_toml
 
@@ -96,12 +97,17 @@ class Directory(Registered):
         own = self.facilities.get(facility_id)
         return self.time_zone if own is None or own.time_zone is None else own.time_zone
 
-    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
-        """Whose signatures a consent needs from somebody of this age; None: of full age, as far as is known."""
+    def signatures(
+        self, facility_id: str, age_years: int | None, *, adolescent: bool = False
+    ) -> tuple[str, ...]:
+        """Whose signatures a consent needs from somebody of this age.
+
+        Whose age is not known signs alone, unless they are in treatment as an adolescent.
+        """
         own = self.facilities.get(facility_id)
         rules = self.minors if own is None or own.minors is None else own.minors
         if age_years is None:
-            return ALONE
+            return BOTH if adolescent else ALONE
         found = [rule for rule in rules if age_years < rule.under_years]
         if found:
             return min(found, key=lambda rule: rule.under_years).signatures

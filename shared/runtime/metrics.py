@@ -157,6 +157,8 @@ class Watched:
     ready: Callable[[], bool]
     lag: LagSource
     census: Callable[[], Census | None]
+    census_age: Callable[[], float | None] = lambda: None
+    """For how long no census was complete; None while another replica counts."""
 
 
 class _State(Collector):
@@ -209,6 +211,13 @@ class _Waiting(Collector):
         self._kinds = kinds
 
     def collect(self) -> Iterator[Metric]:
+        age = self._watched.census_age()
+        if age is not None:
+            yield GaugeMetricFamily(
+                "care_census_age_seconds",
+                "For how long what waits in the store has not been counted completely.",
+                age,
+            )
         census = self._watched.census()
         if census is None:
             return

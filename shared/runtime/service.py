@@ -162,6 +162,9 @@ class Runtime:
             service.handoffs,
             settings.record_cache_max,
         )
+        self._wall_clock = (
+            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
+        )
         self.consumer = Consumer(
             service=service.name,
             settings=settings,
@@ -172,11 +175,18 @@ class Runtime:
             clock=self.clock,
             metrics=self.metrics,
             passing=self.passing,
+            wall_clock=self._wall_clock,
         )
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MongoAudit(self.store.database)
-        self._keeper = Keeper(self.audit_log, self.audit, self.store.replica_id, self._journal)
-        self.dead_letters = MongoDeadLetters(self.store.database)
+        self._keeper = Keeper(
+            self.audit_log,
+            self.audit,
+            self.store.replica_id,
+            self._journal,
+            self.store.set_aside,
+        )
+        self.dead_letters = MongoDeadLetters(self.store.database, self.store.set_aside)
         self.redriver = Redriver(
             self.store, self.dead_letters, self.reactor, self.consumer.reader, self.clock
         )
@@ -184,9 +194,6 @@ class Runtime:
             self.dead_letters, self.redriver, one_person=settings.one_person_discard
         )
         self.streams = Streams(self.store, self.dead_letters)
-        self._wall_clock = (
-            None if self.clock.stepped else WallClock(self.store, settings.clock_tolerance_seconds)
-        )
         self.timers = Timers(self.store, self.reactor, self.consumer, self.clock, self._wall_clock)
         self._tracing = tracing
         if tracing is not None:
@@ -221,6 +228,7 @@ class Runtime:
                 ready=lambda: not self.not_ready(),
                 lag=self.consumer,
                 census=lambda: self._census.latest,
+                census_age=lambda: self._census.age_seconds,
             )
         )
         self.metrics.begin_at_zero(
@@ -311,6 +319,8 @@ class Runtime:
             ("discards", self.discards.run),
             ("topics", partial(self._topic_watch.run, self._refuse)),
         ]
+        if self._wall_clock is not None:
+            runs.append(("wall-clock", self._wall_clock.watch))
         for name, run in runs:
             self._run_task(name, run)
 
@@ -355,6 +365,8 @@ class Runtime:
         if self._vault is not None:
             await self._vault.start()
         await self.audit_log.start()
+        if self._wall_clock is not None:
+            await self._wall_clock.agrees()  # before anything is decided
         log.info("store.connected")
         await check_broker_reachable(settings)
         log.info("broker.connected")
@@ -511,6 +523,8 @@ class Runtime:
             found.append("logs-failing")
         if self.store.set_aside:
             found.append("records-set-aside")
+        if self.consumer.left_to_newer:
+            found.append("records-of-newer-version")
         if self._keys is not None and self._keys.failing:
             found.append("issuer-away")
         if self.discards.overdue:

@@ -94,8 +94,8 @@ class ServiceSettings(  # pyright: ignore[reportIncompatibleVariableOverride] - 
     dead_letters_in_window_max: int = Field(default=1_000, ge=0)
     """How many new dead letters within a minute trip the circuit breaker; 0: no limit."""
     clock_tolerance_seconds: float = Field(default=60.0, gt=0)
-    """How far this machine's wall clock and the store's may differ; beyond it no deadline fires, and the service is not
-    ready (`clock-differs`)."""
+    """How far this machine's wall clock and the store's may differ; beyond it nothing is decided, and the service is
+    not ready (`clock-differs`)."""
     topics_check_seconds: float = Field(default=10.0, gt=0)
     """How often a running service checks that the topics have not changed."""
     otel: bool = False

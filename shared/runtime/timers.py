@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from shared.errors import Unavailable
+from shared.errors import RecordIsNewer, Unavailable
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock, SteppedClock
 from shared.runtime.core.dead_letter import deadline_original
@@ -88,6 +88,8 @@ class Timers:
         """Fire what is due. False: the consumer has not caught up yet, so nothing may fire.
 
         Both questions are asked before each batch: partitions may come, and clocks be set, in the middle of a round.
+        Partitions may also come while the store answers what time it is. So the consumer is asked again after that, and
+        nothing is awaited between its answer and the look at which partitions are held.
         """
         now: datetime | None = None
         while True:
@@ -95,13 +97,17 @@ class Timers:
                 return False
             if self._wall_clock is not None and not await self._wall_clock.agrees():
                 return True
+            if self._wall_clock is not None and not await self._consumer.caught_up():
+                return False
+            buckets = self._consumer.firing_buckets
             now = now or self._clock.now()
-            buckets = self._consumer.buckets
             subjects = await self._store.due(now, buckets, RECORDS_PER_ROUND)
             if not subjects:
                 break
             works = [look_at(subject, now) for subject in subjects]
             for outcome in await self._reactor.submit(works):
+                if isinstance(outcome.error, RecordIsNewer):
+                    continue  # written since it was found: the newer version fires it
                 if outcome.error is not None:  # an outbox is full: wait, do not spin
                     raise outcome.error
         self._ran_until = now

@@ -1,4 +1,4 @@
-"""Compares the wall clock with the store's clock: on a clock that is wrong, no deadline may fire.
+"""Compares the wall clock with the store's clock: a replica whose clock is wrong must decide nothing.
 
 A replica whose clock is two days fast would escalate every loop of the next two days within seconds. Kafka does not
 tell the time; the store does.
@@ -6,11 +6,17 @@ tell the time; the store does.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
+from shared.errors import Unavailable
 from shared.runtime.logs import log
+
+COMPARE_SECONDS: Final = 5.0
+"""How often they are compared, also while nothing else asks: a replica that catches up fires no deadline."""
 
 
 class Timekeeper(Protocol):
@@ -46,3 +52,10 @@ class WallClock:
             log.error("clock.differs", seconds=round((asked - theirs).total_seconds()))
         self.differs = differs
         return not differs
+
+    async def watch(self) -> None:
+        """Compare the two now and then. While the store is away, the last comparison counts."""
+        while True:
+            await asyncio.sleep(COMPARE_SECONDS)
+            with suppress(Unavailable):
+                await self.agrees()

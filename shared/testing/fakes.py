@@ -23,8 +23,16 @@ from pymongo.errors import DocumentTooLarge
 
 from shared.contracts.event import event_bytes
 from shared.errors import TooLarge, Unavailable
-from shared.runtime.audit.chain import Head, followed_by
-from shared.runtime.audit.store import LAST, WAITING, EntriesPage, Wanted, last_of, page_of
+from shared.runtime.audit.chain import Head, followed_by, place_of
+from shared.runtime.audit.store import (
+    LAST,
+    WAITING,
+    EntriesPage,
+    Wanted,
+    is_before,
+    last_of,
+    page_of,
+)
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import (
     OPEN,
@@ -49,12 +57,15 @@ from shared.runtime.core.relay import Entries
 from shared.runtime.core.store import WAITING_SINCE, YOUNG, translated
 from shared.runtime.dead_letters.store import (
     NOTHING,
+    WITHOUT_CONTENT,
     RowsPage,
     StreamKey,
     grouped,
     id_before,
     lined_up,
     page_of_rows,
+    read_row,
+    read_rows,
     stream_of,
 )
 from shared.runtime.dead_letters.view import DeadLetterGroup
@@ -379,9 +390,12 @@ class MemoryStore:
 class MemoryDeadLetters:
     """`shared.runtime.dead_letters.store.DeadLetters` over a `Disk`."""
 
-    def __init__(self, disk: Disk, seam: Seam | None = None) -> None:
+    def __init__(
+        self, disk: Disk, seam: Seam | None = None, set_aside: SetAside | None = None
+    ) -> None:
         self.disk = disk
         self.seam = seam or Seam()
+        self._set_aside = SetAside() if set_aside is None else set_aside
 
     async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
         [found] = await self.seam.call("groups", [lambda: self._find(wanted)])
@@ -396,23 +410,24 @@ class MemoryDeadLetters:
         begins: Mapping[str, str] = NOTHING,
     ) -> RowsPage:
         beyond = id_before(after)
-        [found] = await self.seam.call("page", [lambda: self._find(wanted, content=False)])
+        [found] = await self.seam.call("page", [lambda: self._documents(wanted, content=False)])
         found = [
             one
             for one in found
-            if all(str(getattr(one, name)).startswith(text) for name, text in begins.items())
+            if all(str(one.get(name)).startswith(text) for name, text in begins.items())
         ]
-        ordered = sorted((one for one in found if one.id > beyond), key=lambda one: one.id)
-        return page_of_rows(ordered[: limit + 1], limit)
+        named = (one for one in found if isinstance(one.get("id"), str) and one["id"] > beyond)
+        ordered = sorted(named, key=lambda one: one["id"])
+        return page_of_rows(ordered[: limit + 1], limit, self._set_aside)
 
     async def get(self, dead_letter_id: str) -> DeadLetter | None:
-        [found] = await self.seam.call("get", [lambda: self._find({"id": dead_letter_id})])
-        return found[0] if found else None
+        [found] = await self.seam.call("get", [lambda: self._documents({"id": dead_letter_id})])
+        return read_row(found[0], self._set_aside) if found else None
 
     async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
         wanted = {"subject": stream[0], "stream": stream[1], "status": OPEN}
-        [found] = await self.seam.call("stream", [lambda: self._find(wanted)])
-        return _in_order(found)[:limit]
+        [found] = await self.seam.call("stream", [lambda: self._documents(wanted)])
+        return _in_order(read_row(one, self._set_aside) for one in found)[:limit]
 
     async def count_behind(self, dead_letter: DeadLetter) -> int:
         stream, sequence = stream_of(dead_letter), dead_letter.sequence or 0
@@ -439,8 +454,9 @@ class MemoryDeadLetters:
 
     async def missed(self, stream: StreamKey, number: int, limit: int) -> list[DeadLetter]:
         wanted = {"subject": stream[0], "missed_in": stream[1], "status": OPEN}
-        [found] = await self.seam.call("missed", [lambda: self._find(wanted)])
-        return _in_order(one for one in found if (one.sequence or 0) > number)[:limit]
+        [found] = await self.seam.call("missed", [lambda: self._documents(wanted)])
+        rows = [read_row(one, self._set_aside) for one in found]
+        return _in_order(one for one in rows if (one.sequence or 0) > number)[:limit]
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         await self._change("line_up", dead_letter.id, lined_up(dead_letter))
@@ -467,21 +483,16 @@ class MemoryDeadLetters:
         entries = [one for one in entries if wanted.items() <= one.items()]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
-    def _documents(self, wanted: Mapping[str, Any]) -> list[Document]:
+    def _documents(self, wanted: Mapping[str, Any], *, content: bool = True) -> list[Document]:
+        hidden = () if content else WITHOUT_CONTENT
         return [
-            document
+            {name: value for name, value in document.items() if name not in hidden}
             for document in self.disk.dead_letter_documents()
             if all(document.get(name) == value for name, value in wanted.items())
         ]
 
     def _find(self, wanted: Mapping[str, Any], *, content: bool = True) -> list[DeadLetter]:
-        hidden = () if content else ("data", "key", "item")
-        return [
-            DeadLetter.from_document(
-                {name: value for name, value in document.items() if name not in hidden}
-            )
-            for document in self._documents(wanted)
-        ]
+        return read_rows(self._documents(wanted, content=content), self._set_aside)
 
     async def _change(
         self, call: str, dead_letter_id: str, values: Mapping[str, Any], attempts: int = 0
@@ -504,8 +515,9 @@ class MemoryAudit:
     async def page(self, wanted: Wanted, after: str | None, limit: int) -> EntriesPage:
         query = wanted.query(after)
         [found] = await self.seam.call("audit_page", [self._entries])
-        latest = sorted(found, key=lambda one: (one["at"], one["_id"]), reverse=True)
-        return page_of([one for one in latest if _fits(one, query)][: limit + 1], wanted, limit)
+        fitting = [one for one in found if _fits(one, query)]
+        latest = sorted(fitting, key=lambda one: (one["at"], one["_id"]), reverse=True)
+        return page_of(latest[: limit + 1], wanted, limit)
 
     async def unchained(
         self, replica_id: str | None, before: datetime, limit: int
@@ -515,7 +527,15 @@ class MemoryAudit:
             one
             for one in found
             if UNCHAINED in one
-            and (one[UNCHAINED] == replica_id or (replica_id is None and one["at"] < before))
+            and (one[UNCHAINED] == replica_id or (replica_id is None and is_before(one, before)))
+        ][:limit]
+
+    async def undated(self, limit: int) -> list[str]:
+        [found] = await self.seam.call("undated", [self._entries])
+        return [
+            one["_id"]
+            for one in found
+            if UNCHAINED in one and not isinstance(one.get("at"), datetime)
         ][:limit]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
@@ -541,7 +561,7 @@ class MemoryAudit:
         return last_of(one for one in found if LAST in one)
 
     async def links(self) -> AsyncIterator[Document]:
-        for link in sorted(self._links(), key=lambda one: (one["chain"], one["number"])):
+        for link in sorted(self._links(), key=lambda one: place_of(one) or ("", 0)):
             yield link
 
     async def entries(self, ids: Sequence[str]) -> dict[str, Document]:
@@ -598,7 +618,8 @@ def _fits(document: Document, query: Mapping[str, Any]) -> bool:
         )
         for operator, bound in conditions.items():
             compare: Callable[[Any, Any], bool] = _COMPARE[operator]
-            if not any(one is not None and compare(one, bound) for one in values):
+            alike = (one for one in values if operator == "$in" or isinstance(one, type(bound)))
+            if not any(one is not None and compare(one, bound) for one in alike):
                 return False
     return True
 

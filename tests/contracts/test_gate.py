@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import date
@@ -12,16 +13,21 @@ from typing import Any, Final
 import pytest
 
 from care.interfaces import documents
-from shared.contracts.publish import releases
+from shared.contracts.event import CATALOGUE
+from shared.contracts.outlets import outlet_topic
+from shared.contracts.publish import files, releases
 from shared.contracts.publish.contract import Contract, contract, problems
 from shared.contracts.publish.differ import differences, readers
 from shared.contracts.publish.difference import Difference, Kind
+from shared.contracts.publish.schemas import schema_of
 from shared.contracts.publish.subscribers import load
+from shared.contracts.topics import TOPICS
 
 ROOT: Final = Path(__file__).parents[2]
 TODAY: Final = date(2026, 12, 1)
-WHOLE: Final = contract(load(ROOT), documents())
+WHOLE: Final = contract(load(ROOT), documents(), files.examples(ROOT))
 ATTENDED: Final = "care.attendance.session-attended.v1"
+RESERVED: Final = "care.attendance.seat-reserved.v1"
 ADMITTED: Final = "care.intake.patient-admitted.v1"
 ACTIVATED: Final = "care.plans.treatment-plan-activated.v1"
 Mutation = Callable[[Contract], None]
@@ -74,6 +80,18 @@ def renamed(whole: Contract) -> None:
     fields["minutes"] = fields.pop("minutes_credited")
 
 
+def moved(*path: str) -> Mutation:
+    """Give what stands at this place another name."""
+
+    def mutate(whole: Contract) -> None:
+        node: Any = whole
+        for step in path[:-1]:
+            node = node[step]
+        node["renamed"] = node.pop(path[-1])
+
+    return mutate
+
+
 def required_now(whole: Contract) -> None:
     schema(whole)["properties"]["room"] = {"type": "string", "pattern": "^[a-z]{1,9}$"}
     schema(whole)["required"].append("room")
@@ -100,8 +118,8 @@ def header_renamed(whole: Contract) -> None:
     headers["ce_facility"] = headers.pop("ce_facilityid")
 
 
-def family_only_required(whole: Contract) -> None:
-    schema(whole)["required"].append("family_only")
+def optional_required(whole: Contract) -> None:
+    schema(whole, RESERVED)["required"].append("hold_expires_at")
 
 
 BREAKING: Final[dict[str, Mutation]] = {
@@ -109,7 +127,7 @@ BREAKING: Final[dict[str, Mutation]] = {
     "a field renamed": renamed,
     "a code removed": without_code,
     "a required field added": required_now,
-    "an optional field made required": family_only_required,
+    "an optional field made required": optional_required,
     "a type changed": put("type", "string", "minutes_credited"),
     "a maximum widened": put("maximum", 2_880, "minutes_credited"),
     "a minimum narrowed": put("minimum", 1, "minutes_credited"),
@@ -123,8 +141,8 @@ BREAKING: Final[dict[str, Mutation]] = {
     "less sensitive": of_event("sensitivity", "operational"),
     "more partitions": at("topics", "care.attendance", "partitions", value=24),
     "another incarnation": at("topics", "care.attendance", "incarnation", value=2),
-    "compacted": at("topics", "care.attendance", "cleanup", value="compact"),
-    "retention cut": at("topics", "care.attendance", "retention_ms", value=604_800_000),
+    "compacted": at("topics", "care.attendance", "cleanup.policy", value="compact"),
+    "retention cut": at("topics", "care.attendance", "retention.ms", value="604800000"),
     "another key": at("topics", "care.attendance", "key", value="id"),
     "a topic removed": at("topics", "care.attendance"),
     "a header removed": at("envelope", "properties", "ce_facilityid"),
@@ -150,8 +168,60 @@ BREAKING: Final[dict[str, Mutation]] = {
         *("events", ATTENDED, "schema", "properties", "room"), value={"type": "string", "if": {}}
     ),
     "a list made a value": put("items", None, "goals", ACTIVATED),
+    "another name of the class": of_event("title", "SessionVisited"),
+    "another name of a code list": put("x-definition", "Coming", "arrival"),
+    "another name of a value": put("x-definition", "Level", "level", ADMITTED),
+    "another name of a list's value": put("x-definition", "Aim", "goals.[]", ACTIVATED),
+    "a definition put in its place": put("x-definition", None, "arrival"),
+    "an example removed": at("events", ATTENDED, "example_sha256"),
+    "an example rewritten": of_event("example_sha256", "0" * 64),
+    **{
+        f"another {name}": at("topics", "care.attendance", name, value="other")
+        for name in TOPICS["care.attendance"].promised()
+    },
+    "a closed list of kinds of subjects": at(
+        *("envelope", "properties", "ce_subject", "pattern"), value="^(episode|group)/.*$"
+    ),
+    "headers of another form": at("envelope", "type", value="array"),
+}
+OF_OUTLETS: Final[dict[str, Mutation]] = {
+    "another name of the topics": at("outlets", "name", value="care[.]for[.][a-z]+"),
+    "more partitions": at("outlets", "topic", "partitions", value=24),
+    **{
+        f"another {name}": at("outlets", "topic", name, value="other")
+        for name in TOPICS["care.attendance"].promised()
+    },
+    "the count renamed": moved("outlets", "envelope", "properties", "ce_outsequence"),
+    "the count without zeros": at(
+        *("outlets", "envelope", "properties", "ce_outsequence", "pattern"), value="^[0-9]+$"
+    ),
+    "the count optional": lambda whole: whole["outlets"]["envelope"]["required"].remove(
+        "ce_outsequence"
+    ),
+    "the earlier topics gone": at("outlets", "envelope", "properties", "ce_outearlier"),
+    "the earlier topics in words": at(
+        *("outlets", "envelope", "properties", "ce_outearlier", "pattern"), value="^[a-z,]+$"
+    ),
+    "another last record": at(
+        *("outlets", "last_headers", "properties", "ce_type", "const"),
+        value="care.outlet.topic-closed.v1",
+    ),
+    "another subject of the last record": at(
+        *("outlets", "last_headers", "properties", "ce_subject", "pattern"), value="^end/[0-9]+$"
+    ),
+    "the successor renamed": moved("outlets", "last_data", "properties", "successor"),
+    "the successor of another form": at(
+        *("outlets", "last_data", "properties", "successor", "pattern"), value="^[a-z]+$"
+    ),
 }
 ASKED: Final[dict[str, Mutation]] = {
+    "another meaning of a code list": at("events", ATTENDED, "definitions", "Arrival", value="x"),
+    "another meaning of a value": at("events", ADMITTED, "definitions", "LevelOfCare", value="x"),
+    "another meaning of the count": at(
+        *("outlets", "envelope", "properties", "ce_outsequence", "description"), value="Counts."
+    ),
+    "another order on outlets": at("outlets", "envelope", "description", value="None."),
+    "another meaning of the headers": at("envelope", "description", value="Headers."),
     "another unit in words": put("description", "Tenths of an hour credited.", "minutes_credited"),
     "another meaning in words": put("description", "When the session was booked.", "starts_at"),
     "another meaning of the event": put("description", "The person was expected."),
@@ -262,6 +332,43 @@ def test_what_readers_would_meet_is_breaking_and_names_them(mutation: Mutation) 
     assert breaking
     for one in breaking:
         assert readers(WHOLE, one), str(one)
+
+
+@pytest.mark.parametrize("mutation", OF_OUTLETS.values(), ids=list(OF_OUTLETS))
+def test_what_is_on_outlets_concerns_who_reads_one(mutation: Mutation) -> None:
+    restricted = deepcopy(WHOLE)
+    reporting = restricted["subscribers"]["reporting"]
+    restricted["subscribers"]["billing"] = {**reporting, "facilities": ["lakeside-iop"]}
+    breaking = [one for one in mutated(mutation) if one.kind is Kind.BREAKING]
+    assert breaking
+    for one in breaking:
+        assert [reader.name for reader in readers(restricted, one)] == ["billing"], str(one)
+
+
+def test_every_setting_that_no_deployment_chooses_is_kept() -> None:
+    for name, topic in TOPICS.items():
+        chosen = topic.settings().items() - topic.settings(replicas=3).items()
+        assert {key for key, _ in chosen} == {"min.insync.replicas"}
+        assert topic.settings().items() - chosen <= WHOLE["topics"][name].items()
+
+
+@pytest.mark.parametrize(("team", "number"), [("billing", 1), ("b2-x", 2), ("billing", 10)])
+def test_the_names_of_outlets_are_of_the_form_that_is_kept(team: str, number: int) -> None:
+    assert re.fullmatch(WHOLE["outlets"]["name"], outlet_topic(team, number))
+    for other in ("care.out.b", "care.out.billing.1", "care.out.billing.02", "care.plans"):
+        assert not re.fullmatch(WHOLE["outlets"]["name"], other)
+
+
+def test_every_published_example_is_kept() -> None:
+    assert all("example_sha256" in event for event in WHOLE["events"].values())
+
+
+def test_the_words_of_every_definition_are_kept() -> None:
+    for name, event in WHOLE["events"].items():
+        published = schema_of(CATALOGUE[name]).get("$defs", {})
+        assert event["definitions"] == {
+            one: definition["description"] for one, definition in published.items()
+        }
 
 
 @pytest.mark.parametrize("mutation", ASKED.values(), ids=list(ASKED))

@@ -9,20 +9,22 @@ import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 import shared.contracts
 from shared.contracts import codes, intake, plans
 from shared.contracts.event import CATALOGUE, Event, OpenEnum, read_envelope
+from shared.contracts.intake import PatientAdmitted
 from shared.contracts.names import ADDITIONS, NAMES, REASONS
 from shared.contracts.publish import files
 from shared.contracts.publish.examples import check_example
-from shared.contracts.publish.schemas import expanded, schema_of
+from shared.contracts.publish.schemas import OPEN_CODE, expanded, schema_of
+from shared.contracts.terms import ProgramTerms
 from shared.contracts.topics import TOPICS
 from shared.services import SERVICES
 
@@ -73,6 +75,32 @@ def example(event: type[Event]) -> dict[str, Any]:
 def schema(event: type[Event]) -> dict[str, Any]:
     path = ROOT / files.SCHEMAS / f"{event.TYPE}.json"
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema within a schema, by the way that leads to it."""
+    yield path, node
+    for keyword in ("properties", "$defs"):
+        for name, one in node.get(keyword, {}).items():
+            yield from nodes(one, f"{path}.{name}")
+    if "items" in node:
+        yield from nodes(node["items"], f"{path}[]")
+
+
+def without_what_may_be_none(value: Any) -> Any:
+    """A value of the contract with None in every field that may be None, in nested values too."""
+    if isinstance(value, tuple):
+        return tuple(map(without_what_may_be_none, value))
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields
+    changed = {
+        name: without_what_may_be_none(getattr(value, name))
+        for name, field in fields.items()
+        if type(None) not in get_args(field.annotation)
+    }
+    absent = {name: None for name in fields if name not in changed}
+    return value.model_copy(update={**changed, **absent})
 
 
 def leaves(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -180,6 +208,12 @@ class TestExamples:
         assert json.loads(parsed.data()) == record["data"]
         assert event.parse(parsed.data()) == parsed
 
+    def test_comes_back_the_same_with_everything_that_may_be_missing_left_out(
+        self, event: type[Event]
+    ) -> None:
+        bare = without_what_may_be_none(event.example())
+        assert event.parse(bare.data()) == bare
+
     def test_has_a_readable_envelope(self, event: type[Event]) -> None:
         record = example(event)
         headers = [(name, value.encode()) for name, value in record["headers"].items()]
@@ -192,6 +226,29 @@ class TestExamples:
     def test_is_valid_by_its_schema(self, event: type[Event]) -> None:
         Draft202012Validator.check_schema(schema(event))
         Draft202012Validator(schema(event)).validate(example(event)["data"])  # pyright: ignore[reportUnknownMemberType]
+
+    def test_every_default_and_every_example_is_valid_where_it_stands(
+        self, event: type[Event]
+    ) -> None:
+        whole = schema(event)
+        for path, node in nodes(whole):
+            for value in [
+                *node.get("examples", ()),
+                *([node["default"]] if "default" in node else []),
+            ]:
+                field = {**node, "$defs": whole.get("$defs", {})}
+                errors = [*Draft202012Validator(field).iter_errors(value)]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+                assert not errors, path
+
+    def test_every_code_list_takes_the_codes_of_the_future(self, event: type[Event]) -> None:
+        for path, node in nodes(schema(event)):
+            if {"type": "string", "pattern": OPEN_CODE} in node.get("anyOf", ()):
+                for code in ("code_added_later", "code-added-later", "2nd", "known"):
+                    assert Draft202012Validator(node).is_valid(code), path
+                for code in ("Code", "", "a code", "-code", "c" * 41):
+                    assert not Draft202012Validator(node).is_valid(code), path
+                for code in node["anyOf"][0]["enum"]:
+                    assert re.fullmatch(OPEN_CODE, code), path
 
     def test_the_schema_asks_for_every_required_field(self, event: type[Event]) -> None:
         validator = Draft202012Validator(schema(event))
@@ -207,10 +264,11 @@ class TestExamples:
         opened = [
             name for name, field in expanded(event)["properties"].items() if "x-open-enum" in field
         ]
-        data |= dict.fromkeys(opened, "code_added_later")
-        Draft202012Validator(schema(event)).validate(data)  # pyright: ignore[reportUnknownMemberType]
-        parsed = event.parse(json.dumps(data))
-        assert {str(getattr(parsed, name)) for name in opened} <= {"unknown"}
+        for code in ("code_added_later", "code-added-later"):
+            data |= dict.fromkeys(opened, code)
+            Draft202012Validator(schema(event)).validate(data)  # pyright: ignore[reportUnknownMemberType]
+            parsed = event.parse(json.dumps(data))
+            assert {str(getattr(parsed, name)) for name in opened} <= {"unknown"}
 
 
 @every_event
@@ -250,6 +308,27 @@ class TestConventions:
 
     def test_the_subject_is_not_repeated(self, event: type[Event]) -> None:
         assert f"{event.SUBJECT}_id" not in event.model_fields
+
+
+class TestWhatIsNone:
+    """None is left out when an event is written, so a reader has to take what is missing for None."""
+
+    def test_terms_without_individual_sessions_and_screens_travel_as_they_are(self) -> None:
+        asked = ("individual_every_days", "screen_every_days", "screen_every_days_stable")
+        terms = ProgramTerms.model_validate(dict.fromkeys(asked))
+        written = PatientAdmitted.example().model_copy(update={"terms": terms}).data()
+        assert not json.loads(written)["terms"].keys() & set(asked)
+        assert PatientAdmitted.parse(written).terms == terms
+
+    @pytest.mark.parametrize("default", [{}, {"default": 7}, {"default_factory": int}])
+    def test_a_field_that_may_be_none_has_no_other_default(self, default: dict[str, Any]) -> None:
+        days: Any = (int | None, Field(**default))
+        nested: Any = create_model("Nested", days=days)
+        fields: Any
+        for fields in ({"days": days}, {"all_of_them": (tuple[nested, ...], ())}):
+            with pytest.raises(TypeError, match="days may be None, so None has to be its default"):
+                create_model("NeverPublished", __base__=plans.PlansEvent, **fields)
+            del CATALOGUE["care.plans.never-published.v1"]
 
 
 # Words of a field's name that would carry, or invite, what must not be on the bus.
@@ -332,7 +411,8 @@ def subclasses(of: type[OpenEnum]) -> Iterator[type[OpenEnum]]:
 
 @pytest.mark.parametrize("codes_of", [*subclasses(OpenEnum)], ids=lambda one: one.__name__)
 def test_a_code_list_is_open(codes_of: type[OpenEnum]) -> None:
-    assert codes_of("code_added_later") is codes_of["UNKNOWN"]
+    for code in ("code_added_later", "code-added-later"):
+        assert codes_of(code) is codes_of["UNKNOWN"]
     assert codes_of["UNKNOWN"].value == "unknown"
     for member in codes_of:
         # A class of recipients stands in the place of a partner's code, and is written as one.

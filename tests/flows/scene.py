@@ -119,7 +119,7 @@ class Flow:
         self._patients += 1
         label = f"patient-{self._patients}"
         told = await self._intake(
-            label, "/referrals", "referral-received", source_kind="residential", priority="routine"
+            label, "/referrals", "referral-received", source_kind="residential", urgency="routine"
         )
         patient = Patient(label, told["episode_id"], told["person_id"])
         of = {"episode_id": patient.episode_id}

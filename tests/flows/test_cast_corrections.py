@@ -71,6 +71,7 @@ async def test_story_18_a_deputy_then_a_colleague_has_the_work(cast: Played) -> 
     assert ids["back"] == ids["deputy"] == ids["colleague"]
     teams = [f.data["staff_id"] for f in of(facts, "care-team-assigned")]
     assert len(teams) == len(set(teams)) == 2
+    assert in_order(facts, "care-team-assigned", "care-team-role-vacated")
 
 
 async def test_story_18_what_never_existed_is_taken_back_everywhere(cast: Played) -> None:
@@ -91,7 +92,8 @@ async def test_story_18_a_person_is_corrected_and_a_referral_merged(cast: Played
     assert corrected.subject == pia.subject
     assert corrected.data["was_person_id"] == ids["was"]
     assert corrected.data["person_id"] == quin.person_id
-    [merged] = of(facts, "referral-merged")
+    assert len(of(facts, "referral-merged-undone")) == 1
+    _, merged = of(facts, "referral-merged")
     assert (merged.subject, merged.data["into_episode_id"]) == (quin.subject, pia.episode_id)
 
 
@@ -101,6 +103,8 @@ async def test_story_18_an_admission_is_undone(cast: Played) -> None:
         facts, "patient-admitted", "admission-undone", "patient-admitted", "episode-discharged"
     )
     assert cast.stages[18].ids["before"] == "placed"
+    ledger = cast.facts(18, "rob", also=[f"person/{cast.person(18, 'rob').person_id}"])
+    assert in_order(ledger, "incentive-earned", "incentive-undone")
 
 
 async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) -> None:
@@ -157,6 +161,7 @@ async def test_story_18_nobody_calls_who_is_said_to_have_died(cast: Played) -> N
         "circumstance-undone",
         "check-in-completed",
         "check-in-undone",
+        "check-in-attempt-undone",
         "return-to-use-reported",
         "return-to-use-undone",
         "transition-undone",
@@ -180,6 +185,7 @@ async def test_story_19_a_review_that_was_late(cast: Played) -> None:
         "treatment-plan-review-due",
         "treatment-plan-review-overdue",
         "loop-escalated",
+        "goal-withdrawn",
         "treatment-plan-reviewed",
         "escalation-cleared",
     )

@@ -142,7 +142,7 @@ async def test_story_4_a_refusal_is_reviewed_and_is_never_use(cast: Played) -> N
 
     assert earned_cents(cast, 4, "drew") == [250, 375, 250], "from the base again, and no lower"
     [reset] = of(facts, "incentive-reset")
-    assert (reset.data["amount_cents"], reset.data["total_cents"]) == (250, 625), "earned is earned"
+    assert (reset.data["next_cents"], reset.data["total_cents"]) == (250, 625), "earned is earned"
 
 
 @pytest.mark.scenario(4)

@@ -8,6 +8,7 @@ from services.plans.app import SERVICE
 from shared.contracts.attributes import PATTERNS
 from shared.contracts.intake import PatientAdmitted
 from tests.hostile.listening import Hearing
+from tests.unit.support import uid
 
 MARK = "ZZCANARY"
 TEXTS = {
@@ -100,3 +101,22 @@ async def test_the_words_of_a_newer_version_are_read() -> None:
     await hearing.hear()
     assert hearing.dead_letters() == []
     assert await hearing.published()
+
+
+async def test_a_kind_of_subject_that_is_not_known_is_skipped_or_set_aside() -> None:
+    """Of a type that nobody here reads it is skipped, as the type is; of a type that is read it is set aside."""
+    hearing = Hearing(SERVICE)
+    subject = f"household/{uid('newer')}"
+    newer = {"type": "care.intake.household-joined.v1", "subject": subject}
+    schema = "urn:throughcare:schema:care.intake.household-joined.v1"
+    hearing.send(
+        PatientAdmitted, hearing.headers(PatientAdmitted, "newer", dataschema=schema, **newer)
+    )
+    hearing.send(PatientAdmitted, hearing.headers(PatientAdmitted, "wrong", subject=subject))
+    hearing.send(PatientAdmitted, hearing.headers(PatientAdmitted, "ordinary"))
+    await hearing.hear()
+    assert [row["reason"] for row in hearing.dead_letters()] == ["subject-kind-wrong"]
+    skipped = hearing.served.metrics.events_skipped.labels("care.intake")
+    assert skipped._value.get() == 1
+    assert len(hearing.served.disk.records) == 1
+    assert await hearing.published(), "the ordinary event has led to something"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,13 +12,15 @@ import pytest
 from shared.contracts.event import MAX_EVENT_BYTES, event_bytes
 from shared.decision import Decision
 from shared.errors import CareError, NotStorable, TooLarge, Unavailable
-from shared.runtime import retry
+from shared.runtime import retry, set_aside
+from shared.runtime.core import record as record_module
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import MAX_OUTBOX_BYTES
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.work import OutcomeStatus
 from shared.runtime.metrics import Metrics
 from shared.runtime.set_aside import UNPUBLISHED
+from shared.runtime.timers import look_at
 from shared.testing.fakes import MemoryJournal, MemoryPublisher, MemoryStore, decoded, encoded
 from tests.unit.runtime.toy import (
     ALL,
@@ -26,6 +28,7 @@ from tests.unit.runtime.toy import (
     HANDOFFS,
     KINDS,
     SOURCE,
+    START,
     Counted,
     EpisodeState,
     Feed,
@@ -188,6 +191,74 @@ async def test_when_the_broker_takes_it_the_next_start_publishes_it_in_order(
     await again.quiet()
     assert again.published(BAD) == [1, 2, 3]
     relay.cancel()
+
+
+async def test_when_the_broker_takes_it_the_running_service_publishes_it_in_order(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(set_aside, "monotonic", lambda: now[0])
+    running.publisher.topic.bytes_max = 1_200
+    await running.reactor.execute(command(BAD, speaking(10, 900, 10), "bad"))
+    await running.quiet()
+    for _ in range(2):  # tried again, and refused again: one dead letter, counted once
+        now[0] += set_aside.TRY_AGAIN_SECONDS
+        assert await running.reactor.sweep(LATER, ALL) == 1
+        await running.quiet()
+        assert await running.reactor.sweep(LATER, ALL) == 0
+        assert running.published(BAD)[-1] == 1
+    assert len(running.store.disk.dead_letter_documents()) == 1
+    running.publisher.topic.bytes_max = 10**6
+    now[0] += set_aside.TRY_AGAIN_SECONDS
+    assert await running.reactor.sweep(LATER, ALL) == 1
+    await running.quiet()
+    assert list(dict.fromkeys(running.published(BAD))) == [1, 2, 3]
+    assert not running.store.set_aside
+
+
+async def test_a_full_outbox_of_one_that_the_broker_refuses_blocks_its_stream_alone(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "MAX_OUTBOX", 3)
+    running.publisher.topic.bytes_max = 1_200
+    await running.reactor.execute(command(BAD, speaking(900, 10), "bad"))
+    await running.quiet()
+    feed = Feed()
+    works = [feed.says(BAD, arm), *(feed.says(BAD, add(1)) for _ in range(3))]
+    works += [feed.says(GOOD, add(1))]
+    outcomes = await running.reactor.submit(works)
+    assert [one.error for one in outcomes] == [None] * len(works)
+    assert "outbox-full" in [one.exception for one in outcomes[1:4]]
+    assert outcomes[-1].status is OutcomeStatus.APPLIED
+    [fired] = await running.reactor.submit([look_at(BAD, START + timedelta(hours=9))])
+    assert fired.error is None
+    with pytest.raises(CareError) as refused:
+        await running.reactor.execute(command(BAD, add(1), "more"))
+    assert (refused.value.code, refused.value.status) == ("outbox-full", 409)
+
+
+async def test_what_else_waits_in_a_record_that_the_broker_refuses_is_swept(
+    running: Running,
+) -> None:
+    """Its handoffs, and its entries of the audit: both failed once."""
+    running.publisher.topic.bytes_max = 1_200
+    await running.reactor.execute(command(BAD, speaking(900), "bad"))
+    await running.quiet()
+    document = decoded(running.store.disk.records[BAD])
+    item = {"number": 1, "subject": GOOD, "body_type": "Join", "body": {"weight": 1}}
+    item |= dict.fromkeys(("cause_id", "correlation_id", "actor_id", "actor_role"), "system")
+    item |= {"facility_id": "harbor-iop", "now": START.isoformat()}
+    entry = {"_id": "entry", "number": 1, "at": START}
+    document |= {"handoffs": [item], "handing": START, "next_handoff": 2}
+    document |= {"audit": [entry], "auditing": START, "next_audit": 2}
+    running.store.disk.records[BAD] = encoded(document)
+    assert await running.reactor.sweep(LATER, ALL) == 1
+    await running.quiet()
+    after = decoded(running.store.disk.records[BAD])
+    assert (after["handoffs"], after["audit"]) == ([], [])
+    assert running.published(GOOD)
+    assert set(running.store.disk.audit) >= {"entry"}
+    assert await running.reactor.sweep(LATER, ALL) == 0
 
 
 async def test_a_copy_that_the_journal_refuses_holds_up_no_other(

@@ -126,9 +126,9 @@ async def test_no_refusal_repeats_what_was_sent(
 # --- the field is named, with what it may be ---------------------------------------------------------
 
 NAMED: tuple[tuple[str, str, dict[str, Any], str, str], ...] = (
-    ("a code of a list that is open for readers", "priority", {}, "body.priority", "code_not_listed"),
-    ("a member added for readers", "priority", {"value": "unknown"}, "body.priority", "code_not_listed"),
-    ("a field that is missing", "priority", {"drop": True}, "body.priority", "missing"),
+    ("a code of a list that is open for readers", "urgency", {}, "body.urgency", "code_not_listed"),
+    ("a member added for readers", "urgency", {"value": "unknown"}, "body.urgency", "code_not_listed"),
+    ("a field that is missing", "urgency", {"drop": True}, "body.urgency", "missing"),
 )  # fmt: skip
 
 

@@ -38,6 +38,19 @@ LATER = datetime(9999, 1, 1, tzinfo=UTC)
 DUE = START + timedelta(hours=9)
 ENTRY = {"sequence": 1, "headers": {"ce_type": "care.toy.counted.v1"}, "data": b"{}"}
 
+HANDOFF: dict[str, Any] = {
+    "number": 1,
+    "subject": GOOD,
+    "body_type": "Poke",
+    "body": {},
+    "cause_id": "cause",
+    "correlation_id": "cause",
+    "facility_id": "harbor-iop",
+    "actor_id": "system",
+    "actor_role": "system",
+    "now": START.isoformat(),
+}
+
 
 def _set(path: str, value: Any) -> Callable[[Document], None]:
     def damage(document: Document) -> None:
@@ -69,6 +82,15 @@ DAMAGES: dict[str, Callable[[Document], None]] = {
     "no number for the next event": _drop("next_sequence"),
     "the inbox is a list": _set("inbox", []),
     "an inbox entry is a number": _set("inbox", {"feed": 7}),
+    "an inbox entry's number is a text": _set("inbox", {"feed": ["2", b"", b""]}),
+    "an inbox entry's number is null": _set("inbox", {"feed": [None, b"", b""]}),
+    "an inbox entry's number is a list": _set("inbox", {"feed": [[], b"", b""]}),
+    "an inbox entry's number is below zero": _set("inbox", {"feed": [-1, b"", b""]}),
+    "an inbox entry's window is a text": _set("inbox", {"feed": [2, "", b""]}),
+    "an inbox entry's window is null": _set("inbox", {"feed": [2, None, b""]}),
+    "an inbox entry's window is cut": _set("inbox", {"feed": [2, b"0123456", b""]}),
+    "an inbox entry's discarded items are a number": _set("inbox", {"feed": [2, b"", 7]}),
+    "an inbox entry ends early": _set("inbox", {"feed": [2, b""]}),
     "the blocked streams are a text": _set("blocked", "feed"),
     "the facility is a number": _set("facility_id", 7),
     "the outbox is a text": _set("outbox", "events"),
@@ -80,6 +102,24 @@ DAMAGES: dict[str, Callable[[Document], None]] = {
     ),
     "a handoff is a text": _set("handoffs", ["later"]),
     "a handoff is for nobody": _set("handoffs", [{"number": 1, "subject": "stranger/1"}]),
+    **{
+        f"a handoff has no {name}": _set(
+            "handoffs", [{key: value for key, value in HANDOFF.items() if key != name}]
+        )
+        for name in HANDOFF
+    },
+    **{
+        f"a handoff whose {name} is {value!r}": _set("handoffs", [HANDOFF | {name: value}])
+        for name, value in (
+            ("number", "1"),
+            ("now", "yesterday"),
+            ("now", "2026-01-05T09:00:00"),
+            ("now", 7),
+            ("actor_id", None),
+            ("traceparent", 7),
+            ("subject", ["episode"]),
+        )
+    },
     "no blocked streams": _drop("blocked"),
     "the events wait since no time": _set("waiting", "ever"),
     "no number for the next handoff": _set("next_handoff", None),
@@ -210,6 +250,19 @@ async def test_a_damaged_record_is_set_aside_and_the_others_go_on(
     [outcome] = await again.reactor.submit([feed.says(BAD, add(1))])
     assert outcome.reason == "stream-blocked", "what came first is redriven first"
     assert not store.set_aside.view()
+
+
+@pytest.mark.parametrize("odd", [7, ("2", b"", b""), (None, b"", b""), (1, "", ["x"])])
+async def test_what_a_check_stumbles_over_is_one_works_trouble(odd: Any) -> None:
+    """The second net, should a damage pass `record_of`: the work is blocked, and nothing is raised."""
+    feed = Feed()
+    record = (await MemoryStore(KINDS).load([BAD]))[BAD]
+    first, second = feed.says(BAD, add(1)), feed.says(BAD, add(1))
+    record.apply(first, SOURCE)
+    record.inbox["feed"] = odd
+    outcome = record.apply(second, SOURCE)
+    assert outcome.status is OutcomeStatus.BLOCKED
+    assert (record.blocked, outcome.exception is not None) == ({"feed": outcome.reason}, True)
 
 
 async def test_a_page_leaves_a_damaged_record_out(store: MemoryStore | MongoStore) -> None:

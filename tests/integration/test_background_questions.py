@@ -64,7 +64,7 @@ async def stored(backend: Backend, prefix: str) -> AsyncIterator[tuple[MongoStor
     await store.start()
     log = MongoAudit(store.database)
     await log.start()
-    await MongoDeadLetters(store.database).start()
+    await MongoDeadLetters(store.database, store.set_aside).start()
     records = list((await store.load([subject(n) for n in range(STORED)])).values())
     for record in records:
         record.facility_id = "north"
@@ -121,7 +121,9 @@ QUESTIONS: dict[str, Question] = {
         until=NOW - timedelta(days=1),
         part="rest",
     ),
-    "late discards": lambda store: MongoDeadLetters(store.database).pending({}, 500),
+    "late discards": lambda store: MongoDeadLetters(store.database, store.set_aside).pending(
+        {}, 500
+    ),
     "the census": lambda store: CensusTaker(
         store.database, cast("Any", SimpleNamespace(buckets=ALL)), Clock(), 1.0
     ).take(),

@@ -7,16 +7,19 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import NewPartitions
 
 from shared.contracts import intake
 from shared.contracts.topics import TOPICS
 from shared.devtools.backends import Backend
 from shared.errors import ConfigurationError
+from shared.kit.batches import EscapedName
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore
+from shared.runtime.kafka.clients import new_producer
 from shared.runtime.kafka.connection import client_options
+from shared.runtime.kafka.scan import scan
 from shared.runtime.recovery.migrate import ASIDE, Party, migrate
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.service import Runtime
@@ -120,6 +123,75 @@ async def test_what_was_not_heard_is_not_migrated_away(
     assert undrained.value.code == "not-drained"
 
 
+async def _said_in_a_transaction(backend: Backend, prefix: str, name: str) -> None:
+    """Kafka puts a marker behind the event, which has an offset and which no client is given."""
+    event = intake.PatientAdmitted.example()
+    producer: Any = AIOKafkaProducer(**client_options(backend.kafka), transactional_id=prefix)
+    await producer.start()
+    try:
+        async with producer.transaction():
+            await producer.send_and_wait(
+                "care.intake",
+                event.data(),
+                name.encode(),
+                partition_of(name, 12),
+                headers=[(n, text.encode()) for n, text in headers_of(event, name, 1).items()],
+            )
+    finally:
+        await producer.stop()
+
+
+async def test_what_lies_on_a_topic_beside_events_is_migrated_as_well(
+    backend: Backend, bus: Bus, prefix: str, parties: list[Party]
+) -> None:
+    """A marker at the end, names of headers that are not UTF-8, and what is too large to be copied at all."""
+    name = episode()
+    place = partition_of(name, 12)
+    spoilt = EscapedName("escaped")
+    spoilt.raw = b"\xff\xfe"
+    packing = new_producer(
+        backend.kafka, compression_type="zstd", max_request_size=2**25, max_batch_size=2**25
+    )
+    async with running(backend, prefix, bus, Rules()) as it:
+        await packing.start()
+        for size in (2_000_000, 20_000_000):
+            await packing.send_and_wait("care.intake", b" " * size, name.encode(), place)
+        make: Any = ConsumerRecord
+        foreign = make(
+            "care.intake", place, 0, 1, 0, b"key", b"value", None, 3, 5, [(spoilt, b"x")]
+        )
+        await packing.send_again("care.intake", foreign, place)
+        await packing.stop()
+        await _said_in_a_transaction(backend, prefix, name)
+
+        async def applied() -> bool:
+            return bool(await it.documents(name))
+
+        await until(applied, what="the event behind it all")
+        reasons = {
+            row["reason"] async for row in it.runtime.store.collection("dead_letters").find()
+        }
+        assert "batch-too-large" in reasons
+        await settled(it)
+        before = await _states(it)
+    await _gone(backend)
+    async with admin_of(backend.kafka) as admin:
+        await admin.create_partitions({"care.intake": NewPartitions(16)})
+    told: list[str] = []
+    assert await migrate(backend.kafka, INTAKE, parties, told.append) == 2
+    assert [line.split(",")[0] for line in told].count("left out") == 2
+    names = [
+        header
+        async for batch in scan(backend.kafka, ("care.intake", partition_of("key", 12)), 0)
+        for message in batch
+        for header, _ in message.headers
+    ]
+    assert [one.raw for one in names if isinstance(one, EscapedName)] == [spoilt.raw]
+    async with running(backend, prefix, bus, Rules()) as it:
+        await it.heard(await bus.say(intake.LevelRecommended.example(), name, 2))
+        assert (await _states(it)).keys() == before.keys()
+
+
 async def test_a_topic_that_was_made_again_is_taken_as_it_is(
     backend: Backend, bus: Bus, prefix: str, parties: list[Party]
 ) -> None:
@@ -146,20 +218,8 @@ async def test_a_transactions_marker_at_the_end_of_a_partition_stops_no_deadline
 ) -> None:
     """Kafka counts the marker in the partition's end, and no client is ever given it."""
     del bus
-    name, event = episode(), intake.PatientAdmitted.example()
-    producer: Any = AIOKafkaProducer(**client_options(backend.kafka), transactional_id=prefix)
-    await producer.start()
-    try:
-        async with producer.transaction():
-            await producer.send_and_wait(
-                "care.intake",
-                event.data(),
-                name.encode(),
-                partition_of(name, 12),
-                headers=[(n, text.encode()) for n, text in headers_of(event, name, 1).items()],
-            )
-    finally:
-        await producer.stop()
+    name = episode()
+    await _said_in_a_transaction(backend, prefix, name)
     runtime = Runtime(Rules().service, settings_of(backend, prefix))
     await runtime.start()
     try:

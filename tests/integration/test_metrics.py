@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
@@ -93,6 +94,58 @@ async def test_the_census_counts_what_waits(backend: Backend, prefix: str) -> No
         found.audit_age_seconds,
     )
     assert [int(age // 3600) for age in ages] == [1, 2, 3, 4, 5]
+
+
+ODD: dict[str, tuple[str, dict[str, Any]]] = {
+    **{
+        f"the loops are {loops!r}": (
+            "records",
+            _record(9, {"discharge": 0}) | {"state": {"loops": loops}},
+        )
+        for loops in ([], ["x"], "many", 7, None, {"x": 7}, {"x": None}, {"x": {"kind": 7}})
+    },
+    "the state is a text": ("records", _record(9, {"discharge": 0}) | {"state": "gone"}),
+    "events wait since no time": ("records", _record(9, {}, waiting="ever")),
+    "the deadline is a text": ("records", _record(9, {}, due="soon")),
+    "the deadline is no time": ("records", _record(9, {}, due=-1e300)),
+    "a dead letter has no time": ("dead_letters", _dead(9, first_seen="ever", subject="x/1")),
+    "a dead letter's stream is a list": ("dead_letters", _dead(9, stream=["x"])),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_one_damaged_document_stops_no_count(
+    backend: Backend, prefix: str, name: str
+) -> None:
+    collection, document = ODD[name]
+    async with _database(backend, prefix) as database:
+        await database["records"].insert_one(_record(1, {"discharge": 1}, waiting=NOW))
+        await database["dead_letters"].insert_one(_dead(1))
+        await database[collection].insert_one(document)
+        found = await CensusTaker(database, Held(0), Clock(), 1).take()  # type: ignore[arg-type]
+    assert (found.loops_open, found.loops_overdue) == ({"discharge": 1}, {"discharge": 1})
+    assert found.dead_letters_open >= 1
+    assert found.outbox_age_seconds > 0
+
+
+async def test_a_part_that_fails_keeps_its_number_and_the_age_tells(
+    backend: Backend, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(census, "monotonic", lambda: now[0])
+    async with _database(backend, prefix) as database:
+        taker = CensusTaker(database, Held(0), Clock(), 1)  # type: ignore[arg-type]
+        await database["records"].insert_one(_record(1, {"discharge": 0}))
+        taker.latest = await taker.take()
+        now[0] += 60
+        await database["records"].insert_one(_record(2, {"discharge": 0}))
+        await database["dead_letters"].insert_one(_dead(1))
+        monkeypatch.setattr(census, "EARLIEST", object())  # nothing that can be asked for
+        with structlog.testing.capture_logs() as logged:
+            taker.latest = await taker.take()
+    assert (taker.latest.loops_open, taker.latest.dead_letters_open) == ({"discharge": 1}, 1)
+    assert [(one["event"], one["reason"]) for one in logged] == [("census.failed", "loops")]
+    assert taker.age_seconds == 60
 
 
 async def test_it_never_counts_further_than_its_bound(

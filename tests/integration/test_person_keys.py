@@ -63,7 +63,7 @@ class Desk:
 
     async def known(self) -> str:
         """A person with an identity."""
-        referral = {"source_kind": "self", "priority": "routine"}
+        referral = {"source_kind": "self", "urgency": "routine"}
         told = await self.ask("intake_coordinator", "POST", "/referrals", json=referral)
         path = f"/people/{told['person_id']}/identity"
         body = {**NAMES, "contacts": CONTACTS}

@@ -127,6 +127,27 @@ async def test_a_store_that_is_lost_or_older_is_refused_and_rebuilt_with_the_sam
         await settled(it)
 
 
+async def test_a_damaged_copy_stops_nothing_and_a_sound_one_wins(
+    backend: Backend, bus: Bus, prefix: str, store: MongoStore
+) -> None:
+    rules = Rules()
+    async with running(backend, prefix, bus, rules, journal_key=KEY) as it:
+        names = await _live_a_little(it)
+        await settled(it)
+        before = await it.documents()
+    records = store.collection("records")
+    for name, damage in zip(names, ({"state": "gone"}, {"blocked": "feed"}), strict=False):
+        await records.update_one({"_id": name}, {"$set": damage})
+    lost, far = "episode/00000000-0000-4000-8000-000000000000", "stranger/1"
+    await records.insert_many([{"_id": lost, "state": 7}, {"_id": far, "version": "x"}])
+    await _gone(backend)
+    done = await _rebuild(backend, store)
+    assert done.set_aside == (lost, far)
+    after = await _documents(store)
+    assert state_hash(d for d in after if d["_id"] in names) == state_hash(before)
+    assert {d["_id"]: d for d in after}[lost] == {"_id": lost, "state": 7}
+
+
 async def test_while_it_runs_or_without_a_journal_nothing_is_touched(
     backend: Backend, bus: Bus, prefix: str, store: MongoStore
 ) -> None:

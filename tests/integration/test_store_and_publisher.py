@@ -78,7 +78,7 @@ class TestMongoLetters(DeadLettersSuite):
 
     @pytest.fixture
     async def dead_letters(self, store: MongoStore) -> MongoDeadLetters:
-        dead_letters = MongoDeadLetters(store.database)
+        dead_letters = MongoDeadLetters(store.database, store.set_aside)
         await dead_letters.start()
         return dead_letters
 

@@ -44,7 +44,7 @@ class Served:
         self.topic = MemoryTopic()
         self.metrics = Metrics()
         self.store = CarefulStore(service.kinds, self.disk)
-        self.dead_letters = MemoryDeadLetters(self.disk)
+        self.dead_letters = MemoryDeadLetters(self.disk, None, self.store.set_aside)
         self.relay = Relay(self.store, MemoryPublisher(self.topic), self.metrics, 100_000)
         self.audit = AuditWriter(self.store, self.metrics)
         self.audit_log = MemoryAudit(self.disk)

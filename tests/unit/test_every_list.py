@@ -18,6 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.attendance.episode import episode_state as attendance
+from services.attendance.groups.closures import (
+    Closure,
+    ClosureReason,
+    ClosuresState,
+    closures_id,
+)
 from services.attendance.groups.group_state import GroupState
 from services.attendance.groups.session_state import SessionState as Session
 from services.followup.episode import episode_state as followup
@@ -100,7 +106,7 @@ def _with_referral(_service: Service, at: datetime) -> State:
     referral = intake_values.Referral(
         source_kind=PartnerKind.SELF,
         source_facility_id=None,
-        priority=Urgency.ROUTINE,
+        urgency=Urgency.ROUTINE,
         requested_level=None,
         received_at=at,
     )
@@ -368,6 +374,70 @@ async def test_what_changes_behind_the_page_moves_nothing(name: str, path: str) 
     rest, _ = await shelf.page(f"limit=100&after={following}")
     assert first == ids[:3]
     assert rest == (ids[3:] if behind else sorted([*ids[3:], place[1]]))
+
+
+def _damaged(document: dict[str, Any], path: str) -> dict[str, Any]:
+    broken = {ROWS: {"discard": "soon"}, AUDIT: {"at": "soon"}}
+    return document | broken.get(path, {"state": "gone"})
+
+
+@each_list
+async def test_one_damaged_document_is_left_out_and_the_others_are_listed(
+    name: str, path: str
+) -> None:
+    shelf = Shelf(name, path)
+    ids = await shelf.fill()
+    disk = shelf.served.disk
+    stored = {ROWS: disk.dead_letters, AUDIT: disk.audit}.get(path, disk.records)
+    gone = ids[len(ids) // 2]
+    for key, raw in list(stored.items()):
+        if gone in {decoded(raw).get("id"), key, key.partition("/")[2]}:
+            stored[key] = encoded(_damaged(decoded(raw), path))
+    for limit in (3,) if path == AUDIT else (1, 3, 100):  # each walk is in the audit itself
+        found = [one for page in await shelf.pages(limit) for one in page]
+        assert found == [one for one in ids if one != gone]
+    if path != AUDIT:  # the keeper names those
+        assert len(shelf.served.store.set_aside) == 1
+
+
+GROUP, OTHER_GROUP = uid("damaged group"), uid("sound group")
+ALONE, CLOSURES = uid("damaged episode"), closures_id(FACILITY)
+SESSIONS: Final = {
+    "damaged group's": Session(starts_at=BASE, group_id=GROUP),
+    "sound group's": Session(starts_at=BASE, group_id=OTHER_GROUP),
+    "damaged person's": Session(starts_at=BASE, roster=(ALONE,)),
+}
+
+
+@pytest.mark.parametrize("why", ["unreadable", "newer"])
+@pytest.mark.parametrize("gone", [f"group/{GROUP}", f"episode/{ALONE}", f"closures/{CLOSURES}"])
+async def test_a_session_is_listed_though_what_it_belongs_to_cannot_be_read(
+    gone: str, why: str
+) -> None:
+    served = Served(service("attendance")).acting_as("counselor")
+    on = BASE.date()
+    closed = ClosuresState(
+        closures={uid("c"): Closure(from_on=on, until_on=on, reason=ClosureReason.HOLIDAY)}
+    )
+    states: dict[str, State] = {
+        f"group/{GROUP}": GroupState(opened_at=BASE),
+        f"group/{OTHER_GROUP}": GroupState(opened_at=BASE),
+        f"episode/{ALONE}": _admitted(service("attendance"), BASE),
+        f"closures/{CLOSURES}": closed,
+        **{f"session/{uid(name)}": state for name, state in SESSIONS.items()},
+    }
+    for subject, state in states.items():
+        record = (await served.store.load([subject]))[subject]
+        record.state, record.facility_id, record.touched = state, FACILITY, True
+        assert not await served.store.save([record], START)
+    document = decoded(served.disk.records[gone])
+    damage: dict[str, Any] = {"state": "gone"} if why == "unreadable" else {"schema": 1_000}
+    served.disk.records[gone] = encoded(document | damage)
+    answer = await served.get("/sessions")
+    assert answer.status_code == 200, answer.text
+    found = {row["session_id"] for row in answer.json()["sessions"]}
+    assert found == {uid(name) for name in SESSIONS}
+    assert answer.json()["left_out"] == [gone]
 
 
 _shelves: dict[tuple[str, str], Shelf] = {}

@@ -65,6 +65,14 @@ OPENED: list[Row] = [
     (IntakeLoop.ADMISSION, "episode/admissions.py", _STEPS),
     (IntakeLoop.ORIENTATION, "episode/admissions.py", _STEPS),
     (
+        IntakeLoop.REFERRAL_CLOSURE,
+        "episode/circumstances.py",
+        (
+            "test_intake_circumstances.py::test_somebody_closes_the_referral_of_who_does_not_come",
+            "test_intake_circumstances.py::test_the_referral_of_who_died_goes_to_the_next_owner",
+        ),
+    ),
+    (
         IntakeLoop.DOUBLE_ADMISSION,
         "episode/admissions.py",
         (

@@ -50,6 +50,10 @@ SETTLED: dict[OpenEnum, tuple[str, Routes]] = {
         (EPISODE, "POST /episodes", "POST /referrals/{episode_id}/close"),
     ),
     IntakeLoop.ORIENTATION: (INTAKE, (EPISODE, "POST /episodes/{episode_id}/orientation")),
+    IntakeLoop.REFERRAL_CLOSURE: (
+        INTAKE,
+        (EPISODE, "POST /episodes", "POST /referrals/{episode_id}/close"),
+    ),
     IntakeLoop.DOUBLE_ADMISSION: (
         INTAKE,
         (

@@ -27,7 +27,7 @@ from shared.contracts.attendance import (
     ScreenClass,
     SpecimenValidity,
 )
-from shared.contracts.codes import ClearedReason, FollowupLoop
+from shared.contracts.codes import ClearedReason, FollowupLoop, PlansLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind, OutreachCause
 from shared.contracts.plans import DischargeKind
@@ -123,17 +123,12 @@ def corrected(before: AttendanceStatus, after: AttendanceStatus) -> Event:
         session_id=uid("evening"),
         status_before=before,
         status_after=after,
-        family_only=None,
     )
 
 
-THERE = fact(attendance.SessionAttended, family_only=None, **MOVED)
-ABSENT = fact(
-    attendance.SessionMissed, family_only=None, absence=attendance.Absence.NO_SHOW, **MOVED
-)
-WAS_EXCUSED = fact(
-    attendance.SessionMissed, family_only=None, absence=attendance.Absence.EXCUSED, **MOVED
-)
+THERE = fact(attendance.SessionAttended, **MOVED)
+ABSENT = fact(attendance.SessionMissed, absence=attendance.Absence.NO_SHOW, **MOVED)
+WAS_EXCUSED = fact(attendance.SessionMissed, absence=attendance.Absence.EXCUSED, **MOVED)
 
 
 def session_of(service: Any) -> Callable[[], History]:
@@ -165,6 +160,10 @@ def referred_in_attendance() -> History:
 
 def oriented_in_intake() -> History:
     return at_stage("oriented")
+
+
+def placed_in_intake() -> History:
+    return at_stage("placed")
 
 
 def in_care() -> History:
@@ -210,6 +209,7 @@ ROWS: Final = (
     Row("intake", oriented_in_intake, (LEFT,), (HERE,), differs=REMEMBERED),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
+    Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),
     Row(
         "intake",
         left_intake,
@@ -398,17 +398,47 @@ ROWS: Final = (
         )
     ),
     Row("followup", session_of(FOLLOWUP), CANCELLED, TAKES_PLACE),
+    # the episode itself, in every service that only hears of it
+    *(
+        Row(
+            name, begun, (mistake, *meanwhile), (undone,), meanwhile, name=f"{undone.NAME} {number}"
+        )
+        for mistake, undone in (
+            (fact(intake.EpisodeEnteredInError), fact(intake.EpisodeEnteredInErrorUndone)),
+            (fact(intake.ReferralMerged), fact(intake.ReferralMergedUndone)),
+        )
+        for name, number, begun, meanwhile in (
+            ("plans", 0, in_plans.with_plan, ()),
+            ("plans", 1, in_plans.with_plan, (*POSITIVE, JAIL, ABSENT)),
+            ("attendance", 0, Episode, ()),
+            ("attendance", 1, Episode, (JAIL, fact(plans.TransferInitiated))),
+            ("attendance", 2, Episode, (LEFT,)),
+            ("followup", 0, in_care, ()),
+            ("followup", 1, missed_once, (ABSENT, *POSITIVE[:1])),
+            ("followup", 2, missed_once, (LEFT,)),
+        )
+    ),
 )
 
 
 def stored(history: History) -> dict[str, Any]:
-    """What a record stores, but for the memory of what was taken back: of facts, and of reviews that nobody made."""
-    values = dict(history.state.model_dump(exclude={"taken_back"}))
+    """What a record stores, but for the memory of what was taken back, and of reviews that nobody made."""
+    values = dict(history.state.model_dump(exclude={"taken_back", "reopened_from"}))
     reviews = values.get("reviews", {})
     made = {key: one for key, one in reviews.items() if not (one and one["superseded"])}
+    loops = _open(history)
     if history.source == "care.plans":
-        values["reviews"] = made
-    return {**values, "loops": _open(history)}
+        looked_at = {key for key, one in made.items() if one and one["trigger"] == RESTORED}
+        values["reviews"] = {key: one for key, one in made.items() if key not in looked_at}
+        names = {f"{PlansLoop.CLINICAL_REVIEW}:{key}" for key in looked_at}
+        loops = {key: one for key, one in loops.items() if key not in names}
+        due = {name: at for name, at in values["deadlines"].items() if name[5:] not in names}
+        values["deadlines"] = due
+    return {**values, "loops": loops}
+
+
+RESTORED: Final = plans.ReviewTrigger.EPISODE_RESTORED
+"""That somebody looks at what passed meanwhile is all that a mistake taken back leaves behind."""
 
 
 def _open(history: History) -> dict[str, Any]:

@@ -285,8 +285,12 @@ def test_the_most_urgent_loop_is_the_mark() -> None:
 def test_the_latest_assignment_of_each_role_counts(said: list[tuple[Role, str | None]]) -> None:
     state = Ward()
     for role, who in said:
-        event = fact(intake.CareTeamAssigned, role=role, staff_id=who)
-        state = loops.team_assigned(state, event, cause()).state
+        if who is None:
+            vacated = fact(intake.CareTeamRoleVacated, role=role)
+            state = loops.role_vacated(state, vacated, cause()).state
+        else:
+            event = fact(intake.CareTeamAssigned, role=role, staff_id=who)
+            state = loops.team_assigned(state, event, cause()).state
     latest = {role.value: who for role, who in said}
     assert state.team == {role: who for role, who in latest.items() if who is not None}
 

@@ -92,10 +92,13 @@ func (it *billing) take(record *kgo.Record) {
 	one := entry{Stream: stream, Number: number}
 	if headers["ce_type"] == wanted {
 		var data struct {
-			Minutes int `json:"minutes_credited"`
+			Minutes    int  `json:"minutes_credited"`
+			FamilyOnly bool `json:"family_only"`
 		}
 		must(json.Unmarshal(record.Value, &data))
-		one.Minutes = &data.Minutes
+		if !data.FamilyOnly { // else the patient was not there
+			one.Minutes = &data.Minutes
+		}
 	}
 	line, err := json.Marshal(one) // events of other types are noted too: their numbers count
 	must(err)

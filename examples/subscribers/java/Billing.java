@@ -22,6 +22,7 @@ import org.apache.kafka.common.errors.WakeupException;
 public final class Billing {
     static final String WANTED = "care.attendance.session-attended.v1";
     static final Pattern MINUTES = Pattern.compile("\"minutes_credited\":\\s*(\\d+)"); // your JSON library instead
+    static final Pattern FAMILY_ONLY = Pattern.compile("\"family_only\":\\s*true"); // the patient was not there
     final Map<String, Long> last = new HashMap<>(); // the last number of each stream: source and subject
     final RandomAccessFile journal;
 
@@ -46,7 +47,7 @@ public final class Billing {
             System.err.printf("gap in %s: %d to %d; tell the operators%n", stream, before + 1, number - 1);
         }
         String line = stream + " " + number; // events of other types are noted too: their numbers count
-        if (header(record, "ce_type").equals(WANTED)) {
+        if (header(record, "ce_type").equals(WANTED) && !FAMILY_ONLY.matcher(record.value()).find()) {
             Matcher found = MINUTES.matcher(record.value());
             if (!found.find()) throw new IllegalStateException("no minutes in " + stream + " " + number);
             line += " " + found.group(1);

@@ -26,7 +26,10 @@ function take(headers, value) {
   if (number <= before) return; // it came again
   if (number > before + 1) console.error(`gap in ${stream}: ${before + 1} to ${number - 1}; tell the operators`);
   const entry = { stream, number };
-  if (headers.ce_type.toString() === WANTED) entry.minutes = JSON.parse(value).minutes_credited;
+  if (headers.ce_type.toString() === WANTED) {
+    const data = JSON.parse(value);
+    if (!data.family_only) entry.minutes = data.minutes_credited; // else the patient was not there
+  }
   writeSync(journal, JSON.stringify(entry) + "\n"); // events of other types are noted too: their numbers count
   last.set(stream, number);
 }

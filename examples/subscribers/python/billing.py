@@ -9,6 +9,8 @@ async def main():
 
         @events.on(SessionAttended)
         async def credit(event, envelope, tx):
+            if event.family_only:
+                return  # the patient was not there
             row = (envelope.subject, event.minutes_credited)
             tx.execute("CREATE TABLE IF NOT EXISTS credits (episode TEXT, minutes INTEGER)")
             tx.execute("INSERT INTO credits VALUES (?, ?)", row)

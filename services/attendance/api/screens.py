@@ -40,6 +40,7 @@ from shared.contracts.codes import AnalyteCode, Code, EpisodeId, PanelCode, Scre
 from shared.errors import Invalid, NotYetKnown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
+from shared.runtime.http.paging import left_out_field
 from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["screens"])
@@ -134,7 +135,7 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> JsonAnswer:
     """Draw who is screened today, once a day for the people of a roster: each by a lot of a cryptographic generator.
 
     Whoever is drawn is notified by that. Nothing is decided, kept or told about any other day. Repeated with the same
-    key, the command answers as before.
+    key, the command answers as before. Whose record can't be read is not drawn, and stands in `left_out`.
     """
     if len(set(body.episode_ids)) != len(body.episode_ids):
         raise Invalid(
@@ -142,16 +143,19 @@ async def draw_screens(call: Drawer, body: DrawScreens) -> JsonAnswer:
             "Someone stands on the roster twice.",
             hint="Name each person once.",
         )
-    for state in await call.states([EPISODE(episode) for episode in body.episode_ids]):
-        if state.admission is None:
-            raise NotYetKnown("episode")
-    answers = await asyncio.gather(*(_drawn(call, e, body.panel) for e in body.episode_ids))
+    left_out: set[str] = set()
+    known = await call.readable_states([EPISODE(one) for one in body.episode_ids], left_out)
+    if any(state.admission is None for state in known.values()):
+        raise NotYetKnown("episode")
+    episodes = [one for one in body.episode_ids if EPISODE(one).name in known]
+    answers = await asyncio.gather(*(_drawn(call, one, body.panel) for one in episodes))
     drawn = [
         {"episode_id": episode, "screen_id": answer["screen_id"]}
-        for episode, answer in zip(body.episode_ids, answers, strict=True)
+        for episode, answer in zip(episodes, answers, strict=True)
         if answer["drawn"]
     ]
-    return JsonAnswer({"drawn": drawn, "not_drawn": len(answers) - len(drawn)})
+    answer = {"drawn": drawn, "not_drawn": len(answers) - len(drawn)}
+    return JsonAnswer({**answer, **left_out_field(left_out)})
 
 
 async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:

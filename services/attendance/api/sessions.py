@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
@@ -34,14 +34,16 @@ from shared.contracts.codes import (
     TopicCode,
 )
 from shared.contracts.plans import AncillaryKind
-from shared.errors import Invalid, NotYetKnown, Unknown
+from shared.errors import Invalid, NotYetKnown, RecordIsNewer, RecordUnreadable, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
-from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.paging import After, Limit, left_out_field, states
 
 router = APIRouter(tags=["attendance"])
 
 Minutes = Annotated[int, Field(ge=0, le=480)]
+OF_GROUPS: Final = frozenset({Modality.GROUP, Modality.PSYCHOEDUCATION})
+"""What is a session of a group, however many patients come. Families without a group are one patient and their own."""
 
 
 class ScheduleSession(Body):
@@ -80,7 +82,9 @@ class RollLine(Body):
 class CallRoll(Body):
     entries: Annotated[list[RollLine], Field(min_length=1, max_length=50)]
     early: EarlyRoll | None = None
-    """Why the roll is called before the planned end; what is credited ends now."""
+    """Why the session ended before its planned end: when `ended_at` says, or now."""
+    ended_at: AwareDatetime | None = None
+    """When the session ended, if not as planned; what is credited and offered ends then."""
 
 
 class CorrectAttendance(OfEpisode):
@@ -89,6 +93,12 @@ class CorrectAttendance(OfEpisode):
     reason: CorrectionReason
     walk_in: bool = False
     """The person was there and the roll does not name them."""
+
+
+class CorrectEnd(Body):
+    ended_at: AwareDatetime
+    """When the session ended; at its planned end or later: as planned."""
+    reason: CorrectionReason
 
 
 class SettleWalkIn(OfEpisode):
@@ -148,12 +158,12 @@ async def schedule_session(call: Staff, body: ScheduleSession) -> RecordAnswer:
 
 
 async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
-    """A session without a group."""
-    if new.modality is Modality.GROUP:
+    """A session without a group: of one patient, who may bring their family."""
+    if new.modality in OF_GROUPS or len(new.roster) > 1:
         raise Invalid(
             "group-missing",
-            "A group session is one of a group, which has its limits and its seats.",
-            hint="Name the group in group_id; open one first where there is none.",
+            "What several patients attend is a session of a group, which has its limits and its seats.",
+            hint="Name the group in group_id, open one first where there is none, or book each patient alone.",
         )
     if not new.roster:
         raise Invalid(
@@ -177,7 +187,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
 def _is_of_program(
     call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
 ) -> None:
-    """A session without a group has a topic and an approach of the person's program, where it lists any.
+    """A session without a group is as long as the person's program allows, with a topic and an approach that it lists.
 
     The profile is the one of the day of admission. A group's sessions are held to the group's own.
     """
@@ -191,6 +201,9 @@ def _is_of_program(
         )
     except Unknown:  # a program that is no longer described lists nothing
         return
+    longest = profile.sessions.minutes_max
+    if longest is not None and new.minutes_planned > longest:
+        raise group_calendar.outside("The program's sessions are shorter.")
     for what, code, listed in (
         ("topic", new.topic, profile.topics),
         ("therapy", new.therapy, profile.therapies),
@@ -232,21 +245,28 @@ async def list_sessions(
         if group in (None, state.group_id) and (leader is None or leader in state.leaders)
     ]
     ahead = {s.group_id for _, s in found if s.group_id is not None and not s.roster_taken}
-    names = sorted(ahead)
-    groups = dict(zip(names, await call.states([GROUP(one) for one in names]), strict=True))
+    left_out: set[str] = set()
+    known = await call.readable_states([GROUP(one) for one in sorted(ahead)], left_out)
+    groups = {one: known[GROUP(one).name] for one in ahead if GROUP(one).name in known}
     now = call.runtime.clock.now()
-    closed = await _on_closed_days(call, found)
+    closed = await _on_closed_days(call, found, left_out)
     rows = [
         {**_row(session_id, state, groups, now), "on_closed_day": session_id in closed}
         for session_id, state in found
         if session_id in closed or not on_closed_day
     ]
-    return {"sessions": rows, **page.next_field}
+    return {"sessions": rows, **left_out_field(left_out), **page.next_field}
 
 
-async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]]) -> frozenset[str]:
+async def _on_closed_days(
+    call: Call, found: Sequence[tuple[str, SessionState]], left_out: set[str]
+) -> frozenset[str]:
     """Those of these sessions that are to take place on a day on which the facility is closed."""
-    known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    known = None
+    try:
+        known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))
+    except (RecordUnreadable, RecordIsNewer):
+        left_out.add(CLOSURES(closures.closures_id(call.actor.facility_id)).name)
     if known is None or not known.closures:
         return frozenset()
     days = {day for closure in known.closures.values() for day in closure.days}
@@ -255,7 +275,7 @@ async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]])
         for key, state in found
         if state.cancelled_by is None and not state.roll_called and state.starts_at is not None
     }
-    zones = await _zones(call, to_come)
+    zones = await _zones(call, to_come, left_out)
     return frozenset(
         key
         for key, state in to_come.items()
@@ -263,15 +283,20 @@ async def _on_closed_days(call: Call, found: Sequence[tuple[str, SessionState]])
     )
 
 
-async def _zones(call: Call, found: Mapping[str, SessionState]) -> dict[str, str]:
+async def _zones(
+    call: Call, found: Mapping[str, SessionState], left_out: set[str]
+) -> dict[str, str]:
     """The time zone of each of these sessions: its group's, or that of the people on its roster."""
-    alone = {key: s.roster[0] for key, s in found.items() if s.group_id is None and s.roster}
-    groups = {key: s.group_id for key, s in found.items() if s.group_id is not None}
-    people = await call.states([EPISODE(one) for one in alone.values()])
-    calendars = await call.states([GROUP(one) for one in groups.values()])
-    zones = dict.fromkeys(found, "UTC")
-    zones |= {key: state.time_zone for key, state in zip(alone, people, strict=True)}
-    return zones | {key: state.time_zone for key, state in zip(groups, calendars, strict=True)}
+    alone = {
+        key: EPISODE(s.roster[0]) for key, s in found.items() if s.group_id is None and s.roster
+    }
+    groups = {key: GROUP(s.group_id) for key, s in found.items() if s.group_id is not None}
+    people = await call.readable_states(alone.values(), left_out)
+    calendars = await call.readable_states(groups.values(), left_out)
+    zones = {one: state.time_zone for one, state in people.items()}
+    zones |= {one: state.time_zone for one, state in calendars.items()}
+    of = {key: one.name for key, one in (*alone.items(), *groups.items())}
+    return {key: zones.get(of.get(key, ""), "UTC") for key in found}
 
 
 def _row(
@@ -328,7 +353,9 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Recor
     await call.states([EPISODE(line.episode_id) for line in body.entries if line.walk_in])
     return await call.execute(
         SESSION(session_id),
-        lambda state, cause: roll.call_roll(state, entries, body.early, cause),
+        lambda state, cause: roll.call_roll(
+            state, entries, body.early, cause, ended_at=body.ended_at
+        ),
         wait_for_handoffs=True,
     )
 
@@ -350,6 +377,16 @@ async def correct_attendance(
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: roll.correct(state, entry, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/sessions/{session_id}/end/correct")
+async def correct_end(call: Staff, session_id: SubjectId, body: CorrectEnd) -> RecordAnswer:
+    """Correct when a session ended whose roll was called: it was shorter, or as long as planned, for everybody."""
+    return await call.execute(
+        SESSION(session_id),
+        lambda state, cause: roll.correct_end(state, body.ended_at, body.reason, cause),
         wait_for_handoffs=True,
     )
 

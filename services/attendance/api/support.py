@@ -154,6 +154,9 @@ async def read_ledger(call: Supporter, person_id: SubjectId) -> RecordAnswer:
 def _ledger_view(state: LedgerState) -> dict[str, Any]:
     years = sorted({entry.year for entry in state.entries.values()})
     return {
-        "entries": {key: entry.model_dump() for key, entry in state.entries.items()},
+        "entries": {
+            key: {"entry_id": incentives.entry_id(key), **entry.model_dump()}
+            for key, entry in state.entries.items()
+        },
         "total_cents": {str(year): state.total_cents(year) for year in years},
     }

@@ -8,7 +8,7 @@ Thresholds marked "house rule" are defaults, not official criteria: docs/domain.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any, ClassVar, Final
 
@@ -32,7 +32,7 @@ from shared.contracts.codes import (
     Population,
     Value,
 )
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE, ProgramTerms
 from shared.decision import Events, Handoff, Handoffs, derive_id
 from shared.errors import NotYetKnown, Refused
 from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
@@ -66,7 +66,7 @@ class Admission(Value):
     time_zone: str
     person_id: str = ""
     program: str = ""
-    terms: ProgramTerms = ProgramTerms()
+    terms: ProgramTerms = HOUSE
     """What the program asks, as it was on the first day."""
 
 
@@ -92,6 +92,41 @@ class Seat(Value):
     level_code: str | None = None
     track: str | None = None
     held_until: datetime | None = None
+
+
+class SeatTime(Value):
+    """From when until when a seat in a group was the person's own, and on which days that group meets."""
+
+    group_id: str
+    since: datetime
+    until: datetime | None = None
+    weekdays: tuple[int, ...] = ()
+    """1 is Monday; empty: as it comes, on any."""
+    begins: time | None = None
+    """When the group's track begins; None: at any time of the day."""
+
+    def covers(self, day: date, time_zone: str) -> bool:
+        """Whether the seat was the person's when the group met, or might have met, on a day."""
+        if self.begins is None:
+            since = calendar.local_day(self.since, time_zone)
+            until = None if self.until is None else calendar.local_day(self.until, time_zone)
+            return since <= day and (until is None or day <= until)
+        meets_at = calendar.instant(day, self.begins, time_zone)
+        return self.since <= meets_at and (self.until is None or meets_at < self.until)
+
+
+class Gap(Value):
+    """A time that began with an end and was over when the end was taken back."""
+
+    since: datetime
+    until: datetime
+    without_seat: bool = False
+    """The end had taken a seat away: nobody expected the person at the group's sessions."""
+
+    def covers(self, day: date, time_zone: str) -> bool:
+        """Whether a day lies in it."""
+        since = calendar.local_day(self.since, time_zone)
+        return self.without_seat and since <= day <= calendar.local_day(self.until, time_zone)
 
 
 class Waiting(Value):
@@ -123,6 +158,8 @@ class Away(Value):
 class Ending(Value):
     """What the end of the episode took away beside its loops, for the case that the end is taken back."""
 
+    since: datetime | None = None
+    """When it was heard of."""
     seats: tuple[str, ...] = ()
     """Groups in which the person had a seat."""
     weeks: tuple[str, ...] = ()
@@ -184,7 +221,11 @@ class EpisodeState(CareState):
     """Circumstances that hold, or held until they ended (`circumstances.py`)."""
     seats: dict[str, Seat] = Field(default_factory=dict[str, Seat])
     """Places in groups, by group."""
+    seat_times: tuple[SeatTime, ...] = ()
+    """Every seat that is or was the person's own, for good: a week asks for the days on which it was."""
     ending: Ending | None = None
+    gaps: tuple[Gap, ...] = ()
+    """Ends that were taken back, from the earliest to the latest."""
     waiting: Waiting | None = None
     prescribed: Prescribed | None = None
     co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])
@@ -274,7 +315,7 @@ class EpisodeState(CareState):
     @property
     def terms(self) -> ProgramTerms:
         """What the program asks of this person; the house rules until the admission is known."""
-        return ProgramTerms() if self.admission is None else self.admission.terms
+        return HOUSE if self.admission is None else self.admission.terms
 
     @property
     def time_zone(self) -> str:

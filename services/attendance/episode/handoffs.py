@@ -86,6 +86,8 @@ class Corrected(HandoffBody):
     status_after: AttendanceStatus
     minutes_after: int
     reason: CorrectionReason
+    minutes_held: int | None = None
+    """How long it lasted when it ended early."""
 
 
 class OffRoll(HandoffBody):

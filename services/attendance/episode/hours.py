@@ -150,14 +150,28 @@ class DaysOff(Value):
     """The person is paused between the two days."""
     closed: frozenset[date] = frozenset()
     """The facility is closed."""
+    away: frozenset[date] = frozenset()
+    """Nobody expects the person, who died, is in jail or in hospital, or has moved away."""
+
+    unseated: frozenset[date] = frozenset()
+    """The groups of the week meet on the day, and the person had no seat in any."""
+    seated: Mapping[date, frozenset[int]] = {}
+    """On which days of the week the groups meet in which the person had a seat on a day; none: `meets_on` says it."""
 
     def covers(self, day: date) -> bool:
-        """Whether nothing is offered on a day."""
-        return day in self.closed or any(since < day < until for since, until in self.pauses)
+        """Whether nothing is offered on a day, or nobody expects the person."""
+        paused = any(since < day < until for since, until in self.pauses)
+        return paused or day in self.closed or day in self.away or day in self.unseated
+
+    def shared_by(self, day: date) -> frozenset[int]:
+        """The days of the week that share the hours, as it was on a day."""
+        return self.seated.get(day, frozenset()) or self.meets_on or EVERY_DAY
 
 
 NOTHING_OFF: Final = DaysOff()
 EVERY_DAY: Final = frozenset(range(1, calendar.DAYS_PER_WEEK + 1))
+SHARES: Final = 420
+"""Divided by any number of days in a week, up to seven, it leaves nothing over."""
 
 
 class WeekTotals(WeekAsks):
@@ -227,8 +241,9 @@ def asks(
 ) -> WeekAsks:
     """What a week asks for: each day that belongs to the episode asks its share of its level's floor.
 
-    The days on which the program meets share the floor among them; where none are known, all seven do. `levels` are the
-    days from which levels hold, the earliest first; the first of them is the day of admission. `last_day` is the last
+    The days on which the program meets share the floor among them; where none are known, all seven do. A move to a
+    group on other days asks for the days of each while the seat was there, never for more than the floor. `levels` are
+    the days from which levels hold, the earliest first; the first is the day of admission. `last_day` is the last
     local day, inclusive; None while the episode runs. Minutes are rounded down. The ceiling is the highest of the
     week's levels and is never cut: a few intensive days do not make a higher level of care.
     """
@@ -238,13 +253,18 @@ def asks(
         if at_day and not days_off.covers(day) and (last_day is None or day <= last_day):
             bands[day] = terms.band(at_day[-1].code, population)
     floors = {day: 0 if band is None else band.minutes_floor for day, band in bands.items()}
-    shared_by = days_off.meets_on or EVERY_DAY
-    asked = [floor for day, floor in floors.items() if day.isoweekday() in shared_by]
+    asked = sum(
+        floor * SHARES // len(days_off.shared_by(day))
+        for day, floor in floors.items()
+        if day.isoweekday() in days_off.shared_by(day)
+    )
+    threshold = min(asked // SHARES, max(floors.values(), default=0))
     ceilings = [None if band is None else band.minutes_ceiling for band in bands.values()]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
-    is_part = len(bands) < calendar.DAYS_PER_WEEK
+    whole = min(floors.values(), default=0)
+    is_part = len(bands) < calendar.DAYS_PER_WEEK or threshold < whole
     return WeekAsks(
-        minutes_threshold=sum(asked) // len(shared_by),
+        minutes_threshold=threshold,
         minutes_ceiling=max(known) if known and len(known) == len(ceilings) else None,
         prorated=is_part or len(set(floors.values())) > 1,
         is_part=is_part,

@@ -71,9 +71,13 @@ def corrected(state: EpisodeState, body: Corrected, cause: Cause) -> Decision[Ep
     booking = bookings.told(state, body.booked).replace(
         status=body.status_after,
         minutes_credited=body.minutes_after,
+        minutes_held=body.minutes_held,
         off_roll=False,
-        correction=body.reason,
     )
+    known = state.bookings.get(body.session_id)
+    if known is not None and booking == known.replace(minutes_held=body.minutes_held):
+        return Decision(*weeks.put(state, body.session_id, booking, cause))
+    booking = booking.replace(correction=body.reason)
     return _heard(state, body.session_id, booking, cause)
 
 
@@ -156,7 +160,7 @@ def _event(session_id: str, booking: Booking, said: Said) -> attendance.Attendan
             minutes_before=booking.said.minutes,
             minutes_after=said.minutes,
             reason=booking.correction,
-            family_only=booking.family_only or None,
+            family_only=booking.family_only,
         )
     status = said.status or AttendanceStatus.EXCUSED
     if status.is_present:
@@ -167,14 +171,14 @@ def _event(session_id: str, booking: Booking, said: Said) -> attendance.Attendan
             arrival=_ARRIVALS[status],
             minutes_credited=said.minutes,
             participation=booking.participation,
-            family_only=booking.family_only or None,
+            family_only=booking.family_only,
         )
     return attendance.SessionMissed(
         session_id=session_id,
         starts_at=booking.starts_at,
         modality=booking.modality,
         absence=_ABSENCES[status],
-        family_only=booking.family_only or None,
+        family_only=booking.family_only,
     )
 
 

@@ -8,9 +8,17 @@ docs/domain.md 3.4 (Groups), scenarios 5 and 9.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
-from services.attendance.episode.episode_state import LEVEL, Ending, EpisodeState, Seat, Waiting
+from services.attendance.episode import weeks
+from services.attendance.episode.episode_state import (
+    LEVEL,
+    Ending,
+    EpisodeState,
+    Seat,
+    SeatTime,
+    Waiting,
+)
 from shared import loops
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
@@ -57,6 +65,12 @@ class SeatGiven(HandoffBody):
     level_code: str | None = None
     track: str | None = None
     held_until: datetime | None = None
+    taken_at: datetime | None = None
+    """From when on it is yours; None while it is only held."""
+    weekdays: tuple[int, ...] = ()
+    """On which days of the week the group meets; 1 is Monday."""
+    begins: time | None = None
+    """From when on it meets on these days."""
 
 
 class SeatFreed(HandoffBody):
@@ -65,6 +79,7 @@ class SeatFreed(HandoffBody):
     group_id: str
     seats_left: int
     reason: SeatReleaseReason
+    freed_at: datetime
 
 
 class SeatMissing(HandoffBody):
@@ -91,18 +106,33 @@ def given(state: EpisodeState, body: SeatGiven, cause: Cause) -> Decision[Episod
     """The group has a seat for the person; a person who has left meanwhile gives it back."""
     reason = gone(state) or _moved_on(state, body.level_code, cause.now)
     seat = Seat(level_code=body.level_code, track=body.track, held_until=body.held_until)
-    state = state.replace(seats={**state.seats, body.group_id: seat})
+    state = _seated(state.replace(seats={**state.seats, body.group_id: seat}), body)
     event = attendance.SeatReserved(
         group_id=body.group_id, seats_left=body.seats_left, hold_expires_at=body.held_until
     )
     if reason is not None:
-        state = with_seats_aside(state) if gone(state) else state
+        state = with_seats_aside(state, cause) if gone(state) else state
         return Decision(state, (event,), (_release(cause, body.group_id, reason),))
     state, cleared = loops.close(state, AttendanceLoop.SEAT, _found(state, body.group_id, cause))
-    return Decision(state, (event, *cleared), confirmations(state, cause))
+    state, evaluated = weeks.reconsider(state, cause)
+    return Decision(state, (event, *cleared, *evaluated), confirmations(state, cause))
 
 
-def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[EpisodeState]:
+def _seated(state: EpisodeState, body: SeatGiven) -> EpisodeState:
+    """From now on the sessions of this group are the person's."""
+    has_it = any(one.group_id == body.group_id and one.until is None for one in state.seat_times)
+    if body.taken_at is None or has_it or state.void:
+        return state
+    time_of_it = SeatTime(
+        group_id=body.group_id,
+        since=body.taken_at,
+        weekdays=body.weekdays,
+        begins=body.begins,
+    )
+    return state.replace(seat_times=(*state.seat_times, time_of_it))
+
+
+def freed(state: EpisodeState, body: SeatFreed, cause: Cause) -> Decision[EpisodeState]:
     """The seat is free again: published once, for a seat that the person had."""
     if body.group_id not in state.seats:
         return Decision(state)
@@ -110,7 +140,14 @@ def freed(state: EpisodeState, body: SeatFreed, _cause: Cause) -> Decision[Episo
     event = attendance.SeatReleased(
         group_id=body.group_id, seats_left=body.seats_left, reason=body.reason
     )
-    return Decision(state.replace(seats=seats), (event,))
+    times = tuple(
+        one.replace(until=body.freed_at)
+        if one.group_id == body.group_id and one.until is None
+        else one
+        for one in state.seat_times
+    )
+    state, evaluated = weeks.reconsider(state.replace(seats=seats, seat_times=times), cause)
+    return Decision(state, (event, *evaluated))
 
 
 def _found(state: EpisodeState, group_id: str, cause: Cause) -> str:
@@ -149,11 +186,11 @@ def leave(state: EpisodeState, reason: SeatReleaseReason, cause: Cause) -> Hando
     return tuple(_release(cause, group, reason) for group in state.seats)
 
 
-def with_seats_aside(state: EpisodeState) -> EpisodeState:
-    """Remember the seats that an end takes away."""
+def with_seats_aside(state: EpisodeState, cause: Cause) -> EpisodeState:
+    """Remember the seats that an end takes away, and since when."""
     ending = state.ending or Ending()
     seats = tuple(dict.fromkeys((*ending.seats, *state.seats)))
-    return state.replace(ending=ending.replace(seats=seats))
+    return state.replace(ending=ending.replace(seats=seats, since=ending.since or cause.now))
 
 
 def asked_again(groups: tuple[str, ...], cause: Cause) -> Handoffs:
@@ -250,7 +287,7 @@ def transfer_completed(
 ) -> Decision[EpisodeState]:
     """The other facility has seen the person: the seat is free."""
     state = state.replace(transferring=False, transferred_at=event.first_contact_at)
-    state = with_seats_aside(state)
+    state = with_seats_aside(state, cause)
     return Decision(state, (), leave(state, SeatReleaseReason.MOVED, cause))
 
 
@@ -261,7 +298,7 @@ def graduated(
     state = state.replace(graduated_at=event.graduated_at)
     if gone(state) is None:
         return Decision(state)
-    state = with_seats_aside(state)
+    state = with_seats_aside(state, cause)
     return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))
 
 

@@ -8,7 +8,12 @@ from datetime import date, datetime
 from pydantic import Field
 
 from shared import calendar
-from shared.contracts.attendance import BreathOutcome, FamilySessionKind, Fellowship
+from shared.contracts.attendance import (
+    BreathOutcome,
+    FamilySessionKind,
+    Fellowship,
+    LedgerCorrection,
+)
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
 from shared.decision import HandoffBody
@@ -117,6 +122,7 @@ class WentBack(HandoffBody):
 
 
 class TakenOut(HandoffBody):
-    """To a person's ledger: these entries were another person's."""
+    """To a person's ledger: these entries were another person's, or never earned."""
 
     keys: tuple[str, ...]
+    why: LedgerCorrection

@@ -7,8 +7,8 @@ Source: house rules, docs/domain.md 3.3 (Hours).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import date, datetime
+from collections.abc import Collection, Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.attendance.episode import double_bookings, hours
@@ -108,6 +108,7 @@ def _shares_moved(
                 minutes_before=minutes_before,
                 minutes_after=minutes_after,
                 reason=CorrectionReason.OVERLAP,
+                family_only=other.family_only,
             ),
         )
         said = other.said.replace(minutes=minutes_after)
@@ -169,10 +170,13 @@ def _over(state: EpisodeState, label: str, cause: Cause) -> StateAndEvents:
 def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[EpisodeState]:
     """Publish a shortfall that can still be made up: what is credited and still booked does not reach the threshold.
 
-    The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up.
+    The threshold is the week's own: a week of admission asks for its days only. Somebody has to book a make-up. Nothing
+    can be made up in a week that was over when an end was taken back.
     """
+    if state.gaps and hours.closes_at(monday, _known(state).time_zone) <= state.gaps[-1].until:
+        return Decision(state)
     asked = added_up(state, monday).minutes_threshold
-    projected = hours.projected_credit(bookings_of(state, monday).values())
+    projected = _projected(state, monday)
     if projected >= asked:
         return Decision(state)
     event = attendance.WeeklyHoursShortfallDetected(
@@ -182,6 +186,25 @@ def project_week(state: EpisodeState, monday: date, cause: Cause) -> Decision[Ep
     return Decision(state, (event, *events))
 
 
+def _projected(state: EpisodeState, monday: date) -> int:
+    """The minutes with which a week ends if the person attends all that is open and that they can attend."""
+    ours = _could_come(state, bookings_of(state, monday))
+    return hours.projected_credit(ours.values())
+
+
+def projected_late(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
+    """What kept the running week from being projected never was: it is projected now, if its time is over."""
+    if state.admission is None or state.left_at is not None:
+        return Decision(state)
+    monday = hours.week_of(cause.now, state.time_zone)
+    label = monday.isoformat()
+    if hours.projected_at(monday, state.time_zone) > cause.now:
+        return Decision(state)
+    if label in state.weeks or state.short_week == label:
+        return Decision(state)
+    return project_week(state, monday, cause)
+
+
 def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
     """The make-up loop is open while a week that was projected to be short still runs and would still be short."""
     label = state.short_week
@@ -189,7 +212,7 @@ def watch(state: EpisodeState, cause: Cause) -> StateAndEvents:
         return state, ()
     monday, zone = date.fromisoformat(label), state.admission.time_zone
     loop_id = _make_up(cause.subject, label)
-    projected = hours.projected_credit(bookings_of(state, monday).values())
+    projected = _projected(state, monday)
     if state.left_at is not None:
         return loops.close(state, AttendanceLoop.MAKE_UP, loop_id, ClearedReason.EPISODE_CLOSED)
     if projected >= added_up(state, monday).minutes_threshold:
@@ -274,13 +297,68 @@ def _days_off(state: EpisodeState, monday: date) -> DaysOff:
     pauses = tuple(
         (calendar.local_day(p.since, zone), calendar.local_day(p.until, zone)) for p in state.pauses
     )
+    unseated, seated = _seated(state, monday, ours)
     return DaysOff(
+        unseated=unseated,
+        seated=seated,
         meets_on=frozenset(day for booking in ours for day in booking.track_days),
         pauses=pauses,
         closed=frozenset(
             calendar.local_day(booking.starts_at, zone) for booking in ours if booking.is_closed
         ).union(*state.days_closed.values()),
+        away=frozenset(day for day in _days(monday) if _is_away_on(state, day, ours)),
     )
+
+
+def _days(monday: date) -> tuple[date, ...]:
+    return tuple(monday + timedelta(days=n) for n in range(calendar.DAYS_PER_WEEK))
+
+
+def _seated(
+    state: EpisodeState, monday: date, ours: Collection[Booking]
+) -> tuple[frozenset[date], Mapping[date, frozenset[int]]]:
+    """On which days of a week the person had no seat, and where they had one, on which days the groups meet.
+
+    Of a week in which they never had one nothing is known: the program offers nothing, which is its own matter, unless
+    an end that was taken back is the reason.
+    """
+    zone = state.time_zone
+    there = {(one.group_id, calendar.local_day(one.starts_at, zone)) for one in ours}
+    seated: dict[date, frozenset[int]] = {}
+    for day in _days(monday):
+        meets = [
+            frozenset(seat.weekdays) or hours.EVERY_DAY
+            for seat in state.seat_times
+            if seat.covers(day, zone) or (seat.group_id, day) in there
+        ]
+        if meets:
+            seated[day] = frozenset().union(*meets)
+    gone = any(gap.covers(day, zone) for gap in state.gaps for day in _days(monday))
+    if not seated and not gone:
+        return frozenset(), {}
+    meets_on = frozenset[int]().union(*seated.values()) or hours.EVERY_DAY
+    without = (day for day in _days(monday) if day not in seated)
+    return frozenset(day for day in without if day.isoweekday() in meets_on), seated
+
+
+def _is_away_on(state: EpisodeState, day: date, ours: Iterable[Booking]) -> bool:
+    """Whether nobody expects the person on a day: on all of it, or when its sessions begin."""
+    zone = state.time_zone
+    if state.away_at(calendar.midnight(day, zone)) and state.away_at(
+        calendar.midnight(day + calendar.DAY, zone)
+    ):
+        return True
+    of_day = [one.starts_at for one in ours if calendar.local_day(one.starts_at, zone) == day]
+    return bool(of_day) and all(state.away_at(at) for at in of_day)
+
+
+def _could_come(state: EpisodeState, bookings: Mapping[str, Booking]) -> dict[str, Booking]:
+    """Without the sessions of a time in which nobody expects the person, unless they were there."""
+    return {
+        key: booking
+        for key, booking in bookings.items()
+        if booking.is_present or not state.away_at(booking.starts_at)
+    }
 
 
 def totals(state: EpisodeState, monday: date) -> WeekTotals:
@@ -302,7 +380,7 @@ def added_up(state: EpisodeState, monday: date, now: datetime | None = None) -> 
             ours[key] = booking
         elif begins_at - calendar.DAY <= booking.starts_at < begins_at:
             earlier[key] = booking
-    return hours.totals(ours, asks(state, monday), earlier)
+    return hours.totals(_could_come(state, ours), asks(state, monday), earlier)
 
 
 def bookings_of(state: EpisodeState, monday: date) -> dict[str, Booking]:

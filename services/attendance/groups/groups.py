@@ -256,6 +256,9 @@ def _give(
         level_code=state.level_code,
         track=state.track,
         held_until=until,
+        taken_at=taken_at,
+        weekdays=() if state.track_hours is None else state.track_hours.weekdays,
+        begins=None if state.track_hours is None else state.track_hours.begins,
     )
     handoffs = (Handoff(f"episode/{episode_id}", body),)
     if taken_at is not None:
@@ -281,7 +284,12 @@ def _free(
     had = {seat.episode_id for seat in former}
     state = state.replace(seats=seats, former_seats=(*_recent(state, cause.now), *former))
     state = state.disarm(*(f"{HOLD}:{episode}" for episode in episodes))
-    freed = SeatFreed(group_id=cause.subject_id, seats_left=state.seats_left, reason=reason)
+    freed = SeatFreed(
+        group_id=cause.subject_id,
+        seats_left=state.seats_left,
+        reason=reason,
+        freed_at=cause.now,
+    )
     handoffs: Handoffs = ()
     for episode in episodes:
         handoffs += (Handoff(f"episode/{episode}", freed),)

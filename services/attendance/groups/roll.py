@@ -61,10 +61,15 @@ def minutes_of(status: AttendanceStatus, minutes_present: int | None) -> int:
 
 
 def call_roll(
-    state: SessionState, entries: Iterable[RollEntry], early: EarlyRoll | None, cause: Cause
+    state: SessionState,
+    entries: Iterable[RollEntry],
+    early: EarlyRoll | None,
+    cause: Cause,
+    *,
+    ended_at: datetime | None = None,
 ) -> Decision[SessionState]:
     """Record for everyone on the roster whether they were there, and how long. Once; later it is a correction."""
-    held = _may_be_called(state, early, cause.now)
+    held = _may_be_called(state, early, ended_at, cause.now)
     state = state.replace(minutes_held=held)
     by_episode = {entry.episode_id: entry for entry in entries}
     _names_everyone(state, by_episode.values())
@@ -87,7 +92,9 @@ def call_roll(
     return Decision(state, (*cleared, *over), handoffs, answer)
 
 
-def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) -> int | None:
+def _may_be_called(
+    state: SessionState, early: EarlyRoll | None, ended_at: datetime | None, now: datetime
+) -> int | None:
     """How many minutes it lasted when it ended early, None when it lasted as planned. Raises why it is no time yet."""
     starts_at = must_be_scheduled(state)
     if state.roll_called:
@@ -110,7 +117,27 @@ def _may_be_called(state: SessionState, early: EarlyRoll | None, now: datetime) 
         )
     if not state.roster_taken:
         raise NotYetKnown("roster")
-    return int((now - starts_at).total_seconds() // 60) if now < planned_end(state) else None
+    if early is not None and ended_at is None and now >= planned_end(state):
+        raise Invalid(
+            "ended-at-missing",
+            "The session ended early, and it is not said when.",
+            hint="Say in ended_at when it ended, or leave early out.",
+        )
+    return _minutes_held(state, ended_at or now, now)
+
+
+def _minutes_held(state: SessionState, ended_at: datetime, now: datetime) -> int | None:
+    """How long the session lasted that ended then; None: as long as planned. Raises `Invalid`."""
+    starts_at = must_be_scheduled(state)
+    if not starts_at < ended_at <= now:
+        raise Invalid(
+            "ended-at-invalid",
+            "A session ends after its begin, and not in the future.",
+            hint="Say when it ended; a session that did not take place is cancelled.",
+        )
+    if ended_at >= planned_end(state):
+        return None
+    return int((ended_at - starts_at).total_seconds() // 60)
 
 
 def _names_everyone(state: SessionState, entries: Iterable[RollEntry]) -> None:
@@ -135,6 +162,7 @@ def _entry(state: SessionState, entry: RollEntry) -> Entry:
     return Entry(
         status=entry.status,
         minutes_credited=_credited(state, entry.status, entry.minutes_present),
+        minutes_present=entry.minutes_present,
         walk_in=entry.walk_in,
     )
 
@@ -170,19 +198,13 @@ def correct(
     if before.walk_in and not entry.status.is_present:
         return _taken_off(state, episode_id, reason, cause)
     after = _entry(state, entry.replace(walk_in=before.walk_in))
-    if after == before:
+    if (after.status, after.minutes_credited) == (before.status, before.minutes_credited):
         raise Refused(
             "correction-changes-nothing",
             "The roll says so already.",
             hint="Read the session for its roll as it stands.",
         )
-    corrected = Corrected(
-        session_id=cause.subject_id,
-        booked=booking_of(state, cause.subject_id, starts_at),
-        status_after=after.status,
-        minutes_after=after.minutes_credited,
-        reason=reason,
-    )
+    corrected = _corrected(state, after, starts_at, reason, cause)
     answer = {
         "minutes_before": before.minutes_credited,
         "minutes_after": after.minutes_credited,
@@ -190,6 +212,48 @@ def correct(
     state = state.replace(entries={**state.entries, episode_id: after})
     state = leaders.to_be_signed(state, cause)
     return Decision(state, (), (Handoff(f"episode/{episode_id}", corrected),), answer)
+
+
+def correct_end(
+    state: SessionState, ended_at: datetime, reason: CorrectionReason, cause: Cause
+) -> Decision[SessionState]:
+    """The session ended at another time than its roll says, for everybody: earlier, or as planned after all."""
+    starts_at = must_be_scheduled(state)
+    if not state.roll_called:
+        raise Refused(
+            "roll-not-called", "The roll of this session was not called.", hint="Call the roll."
+        )
+    held = _minutes_held(state, ended_at, cause.now)
+    if held == state.minutes_held:
+        raise Refused(
+            "correction-changes-nothing",
+            "The roll says so already.",
+            hint="Read the session for its roll as it stands.",
+        )
+    state = state.replace(minutes_held=held)
+    entries = {
+        key: one.replace(minutes_credited=_credited(state, one.status, one.minutes_present))
+        for key, one in state.entries.items()
+    }
+    state = leaders.to_be_signed(state.replace(entries=entries), cause)
+    handoffs = tuple(
+        Handoff(f"episode/{key}", _corrected(state, one, starts_at, reason, cause))
+        for key, one in entries.items()
+    )
+    return Decision(state, (), handoffs, {"minutes_held": held, "entries": len(entries)})
+
+
+def _corrected(
+    state: SessionState, entry: Entry, starts_at: datetime, reason: CorrectionReason, cause: Cause
+) -> Corrected:
+    return Corrected(
+        session_id=cause.subject_id,
+        booked=booking_of(state, cause.subject_id, starts_at),
+        status_after=entry.status,
+        minutes_after=entry.minutes_credited,
+        reason=reason,
+        minutes_held=state.minutes_held,
+    )
 
 
 def _added(state: SessionState, entry: RollEntry, cause: Cause) -> Decision[SessionState]:

@@ -86,6 +86,8 @@ class Entry(Value):
 
     status: AttendanceStatus
     minutes_credited: int
+    minutes_present: int = 0
+    """As the roll says it; what is credited is at most as long as the session was."""
     walk_in: bool = False
 
 

@@ -18,10 +18,11 @@ from services.attendance.episode.values import Earned, Paid, TakenOut, WentBack
 from services.attendance.screening import specimens
 from shared import calendar
 from shared.contracts import attendance
+from shared.contracts.attendance import LedgerCorrection
 from shared.contracts.codes import Value
 from shared.contracts.event import OpenEnum
 from shared.contracts.terms import IncentiveTerms
-from shared.decision import Cause, Decision, Handoff, Handoffs, State
+from shared.decision import Cause, Decision, Events, Handoff, Handoffs, State, derive_id
 from shared.errors import Refused, Unknown
 
 PAID_MAX: Final = 1_000
@@ -130,12 +131,20 @@ def _earned(person_id: str, episode_id: str, key: str, paid: Paid) -> Handoff:
     return Handoff(f"person/{person_id}", body)
 
 
-def taken_back(state: EpisodeState, cause: Cause) -> Handoffs:
+def taken_back(state: EpisodeState, why: LedgerCorrection, cause: Cause) -> Handoffs:
     """The episode should never have been, or was another person's: its entries leave the person's ledger."""
     if not state.paid or state.admission is None:
         return ()
     keys = tuple(f"{cause.subject_id}/{key}" for key in state.paid)
-    return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys)),)
+    return (Handoff(f"person/{state.admission.person_id}", TakenOut(keys=keys, why=why)),)
+
+
+def given_back(state: EpisodeState, cause: Cause) -> Handoffs:
+    """The episode was no mistake after all: its entries are in the person's ledger again."""
+    if state.admission is None:
+        return ()
+    person_id = state.admission.person_id
+    return tuple(_earned(person_id, cause.subject_id, key, one) for key, one in state.paid.items())
 
 
 def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
@@ -145,10 +154,15 @@ def moved(state: EpisodeState, person_id: str, cause: Cause) -> Handoffs:
     entered = tuple(
         _earned(person_id, cause.subject_id, key, paid) for key, paid in state.paid.items()
     )
-    return (*taken_back(state, cause), *entered)
+    return (*taken_back(state, LedgerCorrection.PERSON_CORRECTED, cause), *entered)
 
 
 # --- a person's ledger -----------------------------------------------------------------------------------
+
+
+def entry_id(key: str) -> str:
+    """What events call an entry: the same reward always has the same id."""
+    return derive_id("ledger-entry", key)
 
 
 def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerState]:
@@ -163,7 +177,9 @@ def earned(state: LedgerState, body: Earned, _cause: Cause) -> Decision[LedgerSt
         return Decision(state)
     event = attendance.IncentiveEarned(
         episode_id=body.episode_id,
+        entry_id=entry_id(body.key),
         amount_cents=cents,
+        year=body.year,
         total_cents=state.total_cents(body.year),
         cap_cents=body.cap_cents,
     )
@@ -176,7 +192,8 @@ def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[Led
     event = said(
         episode_id=body.episode_id,
         screen_id=body.screen_id,
-        amount_cents=body.next_cents,
+        next_cents=body.next_cents,
+        year=body.year,
         total_cents=state.total_cents(body.year),
         cap_cents=body.cap_cents,
     )
@@ -184,6 +201,23 @@ def went_back(state: LedgerState, body: WentBack, _cause: Cause) -> Decision[Led
 
 
 def taken_out(state: LedgerState, body: TakenOut, _cause: Cause) -> Decision[LedgerState]:
-    """These entries were not this person's. The next entry's total shows it."""
-    entries = {key: entry for key, entry in state.entries.items() if key not in body.keys}
-    return Decision(state.replace(entries=entries))
+    """These entries were not this person's. What was published of them is taken back one by one."""
+    events: Events = ()
+    for key in body.keys:
+        entry = state.entries.get(key)
+        if entry is None:
+            continue
+        left = {name: other for name, other in state.entries.items() if name != key}
+        state = state.replace(entries=left)
+        if entry.cents == 0:
+            continue  # nothing was published of it
+        undone = attendance.IncentiveUndone(
+            episode_id=entry.episode_id,
+            entry_id=entry_id(key),
+            amount_cents=entry.cents,
+            year=entry.year,
+            total_cents=state.total_cents(entry.year),
+            cause=body.why,
+        )
+        events += (undone,)
+    return Decision(state, events)

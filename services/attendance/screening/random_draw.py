@@ -25,13 +25,14 @@ def draw(state: EpisodeState, panel: PanelCode, lot: int, cause: Cause) -> Decis
     """Whether the person is screened today. `lot` comes from the edge, and is one of `LOTS`.
 
     Each day has the same chance, the day after a screen too, so that nothing can be foreseen; and nothing is decided
-    about any other day, so that nothing has to be kept secret. One draw a day; none for who has left or is paused.
+    about any other day, so that nothing has to be kept secret. One draw a day; none for who has left, is paused or is
+    away.
     """
     admission = in_care(state)
     today = calendar.local_day(cause.now, admission.time_zone)
     days = every_days(state, cause.now)
     drawn = state.draw is not None and state.draw.last_on >= today
-    if days is None or drawn or state.pause is not None:
+    if days is None or drawn or state.pause is not None or state.away_at(cause.now):
         return Decision(state, answer={"drawn": False})
     since = cause.now if state.draw is None else state.draw.since
     state, events = watch_interval(state.replace(draw=Draw(since=since, last_on=today)), cause)

@@ -91,7 +91,12 @@ def _wanted(
     if screen.not_provided is not None:
         return {}
     if screen.collected_at is None:
-        return {AttendanceLoop.SPECIMEN: screen.window_ends_at}
+        ends_at = screen.window_ends_at
+        if state.is_away or state.away_at(ends_at):  # nobody expects the person
+            return {}
+        back = [one.until for one in state.away.values() if one.until is not None]
+        again = [at + calendar.DAY for at in back if at > ends_at]
+        return {AttendanceLoop.SPECIMEN: max([ends_at, *again])}
     wanted: dict[AttendanceLoop, datetime] = {}
     result = screen.result
     if result is None:
@@ -188,11 +193,24 @@ def watch_interval(state: EpisodeState, cause: Cause) -> StateAndEvents:
     if state.draw is None or days is None or state.left_at is not None:
         return state, ()
     loop_id = derive_id(DUE, cause.subject)
-    due_at = max(_screened_at(state), state.draw.since) + timedelta(days=days)
-    if due_at <= cause.now:
-        return state, ()  # its deadline has come, and what it opened stays open
+    due_at = _back_by(state, max(_screened_at(state), state.draw.since) + timedelta(days=days))
+    if due_at is None:
+        state, cleared = loops.close(state, AttendanceLoop.SCREEN_DUE, loop_id)
+        return state.disarm(DUE), cleared
+    if due_at <= cause.now:  # its deadline has come, and what it opened stays open
+        is_open = state.loop(AttendanceLoop.SCREEN_DUE, loop_id) is not None
+        return (state if is_open or DUE in state.deadlines else state.arm(DUE, due_at)), ()
     state, cleared = loops.close(state, AttendanceLoop.SCREEN_DUE, loop_id)
     return state.arm(DUE, due_at), cleared
+
+
+def _back_by(state: EpisodeState, due_at: datetime) -> datetime | None:
+    """When a screen that is due is waited for: once the person is back. None: nobody knows when that is."""
+    ends = [one.until for one in state.away.values()]
+    known = [end for end in ends if end is not None]
+    if len(known) < len(ends):
+        return None
+    return max([due_at, *(end + timedelta(minutes=1) for end in known if end >= due_at)])
 
 
 def _screened_at(state: EpisodeState) -> datetime:

@@ -36,7 +36,6 @@ ELEMENTS: Final = ("check-in-calendar",)
 """What aftercare consists of when no plan was drafted: the calendar at least."""
 ESSENTIAL: Final = frozenset({"crisis-contacts"})
 """Without these a plan is no plan: the loop stays open until they are agreed. House rule."""
-DAYS_HORIZON_MAX: Final = 1100
 APPOINTMENT_WITHIN: Final = timedelta(days=366)
 
 
@@ -147,7 +146,7 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
     )
     activated = followup.AftercarePlanActivated(
         aftercare_plan_id=draft.aftercare_plan_id,
-        days_horizon=min(admission.aftercare_days, DAYS_HORIZON_MAX),
+        days_horizon=admission.aftercare_days,
         elements=elements,
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())

@@ -177,7 +177,7 @@ def attempt(
 ) -> Decision[EpisodeState]:
     """Someone tried. Reaching the person is contact, but only their answers complete the check-in."""
     item = _workable(state, check_in_id, cause)
-    number = item.attempts + 1
+    number = item.numbers + 1
     if number > ATTEMPTS_MAX:
         raise Refused(
             "too-many-attempts",
@@ -187,13 +187,53 @@ def attempt(
     event = followup.CheckInAttempted(
         check_in_id=check_in_id, attempt=number, channel=channel, result=result
     )
-    channels = tuple(dict.fromkeys((*item.channels, channel)))
-    more = {"attempts": number, "channels": channels}
-    state = with_item(state, check_in_id, item.replace(**more))
+    item = _tried(item.replace(numbers=number), {**item.tried, str(number): channel})
+    state = with_item(state, check_in_id, item)
     told: Events = ()
     if result is AttemptResult.REACHED:
-        state, told = contact.made(state, cause.id, cause.now)
+        state, told = contact.made(state, _reached_in(check_in_id, str(number)), cause.now)
     return Decision(state, (event, *told), answer={"attempt": number})
+
+
+def undo_attempt(
+    state: EpisodeState, check_in_id: str, attempt: int, reason: MistakeReason, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody tried, or it was another person: it is no attempt, and no contact."""
+    if state.admission is None:
+        raise NotYetKnown("episode")
+    item = check_ins(state).get(check_in_id)
+    if item is None:
+        raise Unknown("check-in")
+    known = {_attempt_id(check_in_id, number): number for number in item.tried}
+    number = holding(state, known, _attempt_id(check_in_id, str(attempt)), "attempt")
+    return Decision(*_never_tried(state, check_in_id, number, reason))
+
+
+def _never_tried(
+    state: EpisodeState, check_in_id: str, number: str, reason: MistakeReason
+) -> StateAndEvents:
+    item = check_ins(state)[check_in_id]
+    left = {key: channel for key, channel in item.tried.items() if key != number}
+    state = with_item(state, check_in_id, _tried(item, left))
+    undone = followup.CheckInAttemptUndone(
+        check_in_id=check_in_id, attempt=int(number), reason=reason
+    )
+    state, again = contact.never_made(state, _reached_in(check_in_id, number))
+    return taken_back(state, _attempt_id(check_in_id, number), "attempt"), (undone, *again)
+
+
+def _tried(item: CheckIn, tried: dict[str, Channel]) -> CheckIn:
+    """A check-in with these attempts, and what follows from them."""
+    channels = tuple(dict.fromkeys(tried.values()))
+    return item.replace(tried=tried, attempts=len(tried), channels=channels)
+
+
+def _attempt_id(check_in_id: str, number: str) -> str:
+    return f"{check_in_id}/{number}"
+
+
+def _reached_in(check_in_id: str, number: str) -> str:
+    return f"attempt:{_attempt_id(check_in_id, number)}"
 
 
 ATTEMPTS_MAX: Final = 100
@@ -233,7 +273,10 @@ def _said_in(check_in_id: str) -> str:
 def undo(
     state: EpisodeState, check_in_id: str, reason: MistakeReason, _cause: Cause
 ) -> Decision[EpisodeState]:
-    """Nobody was spoken to: what came up did not, and the check-in is open again, or missed once its window closes."""
+    """Nobody was spoken to: what came up did not, and the check-in is open again, or missed once its window closes.
+
+    The attempts that reached the person are taken back with it: they are the same mistake.
+    """
     if state.admission is None:
         raise NotYetKnown("episode")
     done = {key: item for key, item in check_ins(state).items() if item.settled == "done"}
@@ -249,9 +292,15 @@ def undo(
     events: Events = (followup.CheckInUndone(check_in_id=check_in_id, reason=reason),)
     if item.risk_loop_id is not None:
         kind, why = FollowupLoop.RISK_RESPONSE, ClearedReason.ENTERED_IN_ERROR
+        answered = {key: one for key, one in state.answered.items() if key != item.risk_loop_id}
+        state = state.replace(answered=answered)
         state, cleared = loops.close(state, kind, item.risk_loop_id, why)
         events += cleared
     state, again = contact.never_made(state, _said_in(check_in_id))
+    for number in item.tried:
+        if _reached_in(check_in_id, number) in state.contacts:
+            state, more = _never_tried(state, check_in_id, number, reason)
+            again += more
     return Decision(taken_back(state, check_in_id, "check-in"), (*events, *again))
 
 

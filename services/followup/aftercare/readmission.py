@@ -37,7 +37,10 @@ def readmitted(state: EpisodeState, body: Readmitted, _cause: Cause) -> Decision
     """The later episode will be followed up from its own discharge: the rest of this calendar is superseded."""
     events: Events = ()
     if state.reengagement is not None:
-        events = (followup.ReengagementCompleted(outcome=ReengagementOutcome.READMITTED),)
+        completed = followup.ReengagementCompleted(
+            reengagement_id=state.reengagement.id, outcome=ReengagementOutcome.READMITTED
+        )
+        events = (completed,)
     superseded = state.superseded or _of(state)
     others = (kind for kind in FollowupLoop if kind is not KEPT)
     state, ended = loops.close_all(
@@ -108,6 +111,8 @@ def _as_before(state: EpisodeState, was: Superseded, cause: Cause) -> StateAndEv
     if waiting is None:
         return state, escalated
     started = followup.ReengagementStarted(
-        cause=waiting.cause, reassessment_due_at=waiting.reassessment_due_at
+        reengagement_id=waiting.id,
+        cause=waiting.cause,
+        reassessment_due_at=waiting.reassessment_due_at,
     )
     return state, (started, *escalated)

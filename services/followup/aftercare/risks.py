@@ -14,11 +14,12 @@ from services.followup.episode import contact
 from services.followup.episode.episode_state import EpisodeState, StateAndEvents
 from services.followup.loop_table import RISK_TO_LIFE
 from services.followup.measures import transitions
-from shared import calendar, loops
+from shared import calendar, endings, loops
 from shared.contracts.codes import FollowupLoop
 from shared.contracts.followup import RiskFlag, TransitionKind
 from shared.decision import Cause, Decision
 from shared.errors import Refused
+from shared.retractions import holding, not_taken_back, taken_back
 
 Answer = Literal["seen_to", "crisis_line", "emergency_department"]
 """How a risk was answered."""
@@ -67,11 +68,23 @@ def due(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeState]:
 def answer(state: EpisodeState, loop_id: str, how: Answer, cause: Cause) -> Decision[EpisodeState]:
     """Someone has seen to it. Being sent to an emergency department starts the clock of being seen after it."""
     contact.reachable(state)
-    if state.loop(FollowupLoop.RISK_RESPONSE, loop_id) is None:
+    loop = state.loop(FollowupLoop.RISK_RESPONSE, loop_id)
+    if loop is None:
         raise Refused("no-such-risk", "No such risk is open.", hint="Read the episode.")
+    state = not_taken_back(state, loop_id, "risk-response")
+    state = state.replace(answered={**state.answered, loop_id: loop})
     state, events = loops.close(state, FollowupLoop.RISK_RESPONSE, loop_id)
     if how == "emergency_department":
         on = calendar.local_day(cause.now, state.time_zone)
-        state, more = transitions.add(state, TransitionKind.ED_VISIT, on)
+        state, more = transitions.add(state, TransitionKind.ED_VISIT, on, cause)
         events = (*events, *more)
     return Decision(state, events)
+
+
+def undo(state: EpisodeState, loop_id: str, _cause: Cause) -> Decision[EpisodeState]:
+    """Nobody has seen to it: the risk is open as it was, and its next owner is due if time has passed."""
+    contact.reachable(state)
+    loop = holding(state, state.answered, loop_id, "risk-response")
+    left = {key: one for key, one in state.answered.items() if key != loop_id}
+    state = taken_back(state.replace(answered=left), loop_id, "risk-response")
+    return Decision(*endings.reopened(state, (loop,)))

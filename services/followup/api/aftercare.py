@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
@@ -121,6 +121,24 @@ async def complete_check_in(
     return await call.execute(
         EPISODE(body.episode_id),
         for_command(lambda state, cause: check_ins.complete(state, check_in_id, answers, cause)),
+    )
+
+
+@router.post("/checkins/{check_in_id}/attempts/{attempt}/undo")
+async def undo_attempt(
+    call: Amender,
+    check_in_id: SubjectId,
+    attempt: Annotated[int, Path(ge=1, le=check_ins.ATTEMPTS_MAX)],
+    body: TakeBackOf,
+) -> RecordAnswer:
+    """Take back an attempt at a check-in. What only that contact ended goes on."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(
+            lambda state, cause: check_ins.undo_attempt(
+                state, check_in_id, attempt, body.reason, cause
+            )
+        ),
     )
 
 

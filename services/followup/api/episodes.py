@@ -77,6 +77,24 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
     )
 
 
+@router.post("/outreach/{contact_id}/undo")
+async def undo_outreach(call: Amender, contact_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
+    """Take back an attempt to reach a person. What only that contact ended goes on."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: outreach.undo(state, contact_id, cause)),
+    )
+
+
+@router.post("/risk-responses/{loop_id}/undo")
+async def undo_risk_response(call: Amender, loop_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
+    """Take back that a risk has been seen to: somebody has to see to it."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        for_command(lambda state, cause: risks.undo(state, loop_id, cause)),
+    )
+
+
 @router.post("/risk-responses/{loop_id}/complete")
 async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> RecordAnswer:
     """Say that a risk has been seen to, and how. Disclose to the emergency department through intake."""

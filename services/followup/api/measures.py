@@ -48,7 +48,7 @@ async def undo_transition(call: TellerAmender, body: TakeBackTransition) -> Reco
     return await call.execute(
         EPISODE(body.episode_id),
         invariants.for_command(
-            lambda state, _cause: transitions.undo(state, body.kind, body.on, body.reason)
+            lambda state, cause: transitions.undo(state, body.kind, body.on, body.reason, cause)
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from shared.contracts.codes import Milestone, Value
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 
 OPENS_BEFORE: Final = timedelta(hours=24)
 CLOSES_AFTER: Final = timedelta(hours=72)
@@ -38,7 +38,7 @@ NOMINAL_DAYS: Final = {
     Milestone.MONTHS_12: 365,
 }
 """About how many days after discharge each check-in lies: their order, and which fit into how many days."""
-MILESTONES: Final = ProgramTerms().check_ins
+MILESTONES: Final = HOUSE.check_ins
 """The calendar of the house rules: eight check-ins over a year."""
 
 

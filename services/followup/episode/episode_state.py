@@ -25,7 +25,7 @@ from shared.contracts.followup import (
     TransitionKind,
 )
 from shared.contracts.plans import DischargeKind
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.decision import Events, HandoffBody
 from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule
 
@@ -52,7 +52,7 @@ class Admission(Value):
     @classmethod
     def of(cls, event: intake.PatientAdmitted) -> Admission:
         """Pin the terms: a profile that changes later never rewrites the past."""
-        terms = event.terms or ProgramTerms()
+        terms = event.terms or HOUSE
         return cls.model_validate({**terms.model_dump(), **event.model_dump(exclude={"terms"})})
 
     @property
@@ -104,13 +104,27 @@ class Outreach(Value):
     channels: tuple[Channel, ...] = ()
 
 
+class Tried(Value):
+    """An attempt to reach the person, outside a check-in."""
+
+    channel: Channel
+    loop_id: str | None
+    """The outreach in which it was; None outside one."""
+
+
 class CheckIn(Value):
     """One check-in of the calendar."""
 
     window: Window
     attempts: int = 0
     channels: tuple[Channel, ...] = ()
+    tried: dict[str, Channel] = Field(default_factory=dict[str, Channel])
+    """The attempts that hold, by number."""
+    numbers: int = 0
+    """The number of the latest attempt, also when it was taken back."""
     settled: Literal["done", "missed", "excused"] | None = None
+    was_missed: bool = False
+    """It counted as missed until a circumstance was told that excuses it."""
     """How it ended; None while it is open."""
     risk_loop_id: str | None = None
     """The loop of what came up in it."""
@@ -182,6 +196,7 @@ class Referral(Value):
     referral_id: str
     source_kind: intake.PartnerKind
     received_at: AwareDatetime
+    time_zone: str
 
 
 class Outbound(Value):
@@ -267,6 +282,10 @@ class EpisodeState(CareState):
     """When the person was reached outside a session, by the fact that says so."""
     ended: tuple[Ended, ...] = ()
     """What contact ended, for the case that it is taken back."""
+    tried: dict[str, Tried] = Field(default_factory=dict[str, Tried])
+    """Attempts that hold, by id: those that reached the person are contacts of the same id."""
+    answered: dict[str, Loop] = Field(default_factory=dict[str, Loop])
+    """Risks that somebody has seen to, as their loops were."""
     outreach: Outreach | None = None
     lost_at: AwareDatetime | None = None
     """Since when contact counts as lost."""
@@ -310,8 +329,10 @@ class EpisodeState(CareState):
 
     @property
     def time_zone(self) -> str:
-        """The facility's time zone; until the admission names it, days are counted in UTC."""
-        return "UTC" if self.admission is None else self.admission.time_zone
+        """The facility's time zone, as the admission names it, and before it the referral."""
+        if self.admission is not None:
+            return self.admission.time_zone
+        return "UTC" if self.referral is None else self.referral.time_zone
 
     @property
     def stopped_by(self) -> Circumstance | None:

@@ -16,7 +16,7 @@ from shared.contracts import followup, intake
 from shared.contracts.codes import MistakeReason
 from shared.contracts.followup import TransitionKind
 from shared.contracts.intake import PartnerKind
-from shared.decision import Cause, Decision
+from shared.decision import Cause, Decision, derive_id
 from shared.errors import Invalid, Refused
 from shared.retractions import holding, taken_back
 
@@ -80,21 +80,29 @@ def report(
             "More transitions than an episode can hold.",
             hint="Take back what was reported by mistake: POST /transitions/undo.",
         )
-    return Decision(*add(state, kind, on))
+    return Decision(*add(state, kind, on, cause))
 
 
-def add(state: EpisodeState, kind: TransitionKind, on: date) -> StateAndEvents:
+def add(state: EpisodeState, kind: TransitionKind, on: date, cause: Cause) -> StateAndEvents:
     """Remember it once."""
     stated = Transition(kind=kind, on=on, stated=True)
     if stated in state.transitions:
         return state, ()
     known = sorted((*state.transitions, stated), key=lambda t: (t.on, t.kind.value))
     state = state.replace(transitions=tuple(known))
-    return state, (followup.TransitionReported(kind=kind, occurred_on=on),)
+    reported = followup.TransitionReported(
+        transition_id=_id(kind, on, cause), kind=kind, occurred_on=on
+    )
+    return state, (reported,)
+
+
+def _id(kind: TransitionKind, on: date, cause: Cause) -> str:
+    """What events call the report: an episode has one of a kind and day."""
+    return derive_id("transition", cause.subject, kind.value, on.isoformat())
 
 
 def undo(
-    state: EpisodeState, kind: TransitionKind, on: date, reason: MistakeReason
+    state: EpisodeState, kind: TransitionKind, on: date, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """A report was a mistake: no clock counts from it."""
     contact.must_be_known(state)
@@ -103,13 +111,16 @@ def undo(
     wrong = holding(state, stated, key, "transition")
     left = tuple(one for one in state.transitions if one != wrong)
     state = taken_back(state.replace(transitions=left), key, "transition")
-    return Decision(state, (followup.TransitionUndone(kind=kind, occurred_on=on, reason=reason),))
+    undone = followup.TransitionUndone(
+        transition_id=_id(kind, on, cause), kind=kind, occurred_on=on, reason=reason
+    )
+    return Decision(state, (undone,))
 
 
 def danger(
-    state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime
+    state: EpisodeState, event: intake.ImminentDangerIdentified, at: datetime, cause: Cause
 ) -> StateAndEvents:
     """Danger found at an assessment, and answered with the emergency department."""
     if event.action is not intake.EmergencyAction.EMERGENCY_DEPARTMENT:
         return state, ()
-    return add(state, TransitionKind.ED_VISIT, calendar.local_day(at, state.time_zone))
+    return add(state, TransitionKind.ED_VISIT, calendar.local_day(at, state.time_zone), cause)

@@ -17,6 +17,7 @@ from services.followup.episode.episode_state import (
     Outreach,
     SessionFact,
     StateAndEvents,
+    Tried,
 )
 from shared import loops
 from shared.contracts import attendance, followup
@@ -26,6 +27,7 @@ from shared.contracts.event import Event
 from shared.contracts.followup import AttemptResult, Channel, OutreachCause
 from shared.decision import Cause, Decision, Events, derive_id
 from shared.endings import LateFacts
+from shared.retractions import holding, taken_back
 
 E = TypeVar("E", bound=Event)
 
@@ -258,11 +260,39 @@ def record(
     contact.must_be_known(state)
     contact.callable_at_all(state)
     events: Events = ()
+    contact_id = cause.derive_id("contact")
+    under_way = None if state.outreach is None else state.outreach.loop_id
+    one = Tried(channel=channel, loop_id=under_way)
+    state = state.replace(tried={**state.tried, contact_id: one})
     if state.outreach is not None:
         channels = tuple(dict.fromkeys((*state.outreach.channels, channel)))
         more = {"attempts": state.outreach.attempts + 1, "channels": channels}
         state = state.replace(outreach=state.outreach.replace(**more))
     if result is AttemptResult.REACHED:
-        state, events = contact.made(state, cause.id, cause.now)
-    answer = {"tier": state.tier, "open": state.outreach is not None}
+        state, events = contact.made(state, contact_id, cause.now)
+    answer = {"tier": state.tier, "open": state.outreach is not None, "contact_id": contact_id}
     return Decision(state, events, answer=answer)
+
+
+def undo(state: EpisodeState, contact_id: str, _cause: Cause) -> Decision[EpisodeState]:
+    """Nobody tried to reach this person: what only that contact ended goes on, and silence counts from before it."""
+    contact.must_be_known(state)
+    one = holding(state, state.tried, contact_id, "contact")
+    left = {key: other for key, other in state.tried.items() if key != contact_id}
+    state, again = contact.never_made(state.replace(tried=left), contact_id)
+    state = _without(state, one)
+    answer = {"tier": state.tier, "open": state.outreach is not None}
+    return Decision(taken_back(state, contact_id, "contact"), again, answer=answer)
+
+
+def _without(state: EpisodeState, gone: Tried) -> EpisodeState:
+    """The outreach in which the attempt was is one attempt poorer."""
+    if state.outreach is None or gone.loop_id is None:
+        return state
+    used = {one.channel for one in state.tried.values()}
+    return state.replace(
+        outreach=state.outreach.replace(
+            attempts=max(0, state.outreach.attempts - 1),
+            channels=tuple(one for one in state.outreach.channels if one in used),
+        )
+    )

@@ -101,8 +101,10 @@ def _asked_no_more(state: EpisodeState, by: str, cause: Cause) -> StateAndEvents
     asked = still_asked(state, under_way)
     if asked is not None:
         return due_as_asked(state.replace(reengagement=asked), cause), ()
+    withdrawn = followup.ReengagementCompleted(
+        reengagement_id=under_way.id, outcome=ReengagementOutcome.WITHDRAWN
+    )
     state, ended = contact.close_reengagement(state, ClearedReason.ENTERED_IN_ERROR)
-    withdrawn = followup.ReengagementCompleted(outcome=ReengagementOutcome.WITHDRAWN)
     return state, (withdrawn, *ended)
 
 
@@ -212,7 +214,9 @@ def _wait(
         asked_by=(*asked_by, of),
         due_otherwise=otherwise,
     )
-    started = followup.ReengagementStarted(cause=why, reassessment_due_at=due_at)
+    started = followup.ReengagementStarted(
+        reengagement_id=loop_id, cause=why, reassessment_due_at=due_at
+    )
     return state.replace(reengagement=under_way), (started,)
 
 
@@ -250,7 +254,9 @@ def complete(
             "The episode has not ended, so there is nothing to be readmitted to.",
             hint="Change the level of care, or name another outcome.",
         )
-    events: list[Event] = [followup.ReengagementCompleted(outcome=outcome)]
+    events: list[Event] = [
+        followup.ReengagementCompleted(reengagement_id=under_way.id, outcome=outcome)
+    ]
     state, ended = contact.close_reengagement(state, ClearedReason.RESOLVED)
     events += ended
     if outcome is not ReengagementOutcome.UNREACHABLE:

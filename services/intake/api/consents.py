@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -13,6 +14,7 @@ from services.intake.api.partners import known_partners, partner, registered
 from services.intake.api.sealed import key_for_command, opened_identity, seal_personnel
 from services.intake.api.subjects import ACCOUNTING, EPISODE, IDENTITY, PERSON
 from services.intake.episode import deliveries
+from services.intake.episode.episode_state import EpisodeState
 from services.intake.person import consents, disclosures, identity, recorded
 from services.intake.person.accounting import EntryState
 from services.intake.person.grounds import Evidence
@@ -31,6 +33,7 @@ from shared.contracts.codes import (
     FacilityId,
     NoticeVersion,
     PersonId,
+    Population,
     Sha256,
 )
 from shared.contracts.event import OpenEnum
@@ -98,7 +101,8 @@ class _Told(Body):
     categories: Categories
     discloser_id: ActorId
     disclosed_at: AwareDatetime
-    notice_version: NoticeVersion = disclosures.NOTICE_VERSION
+    notice_version: NoticeVersion | None = None
+    """The notice that went along. Of what was told with consent it is the prescribed one unless another is stated."""
 
 
 class DiscloseInEmergency(_Told):
@@ -175,11 +179,12 @@ async def grant_consent(call: Staff, body: GrantConsent) -> RecordAnswer:
     """Record a signed consent."""
     await registered(call, "discloser_id", body.discloser_id)
     new = NewConsent(**body.model_dump(exclude={"person_id"}))
+    episodes = await _open_episodes(call, body.person_id)
     known = consents.Circumstances(
         partners=await known_partners(call, new.all_recipients),
-        court_involved=await _court_involved(call, body.person_id),
+        court_involved=any(episode.court_involved for episode in episodes),
         time_zone=call.time_zone,
-        signatures=await _signatures(call, body),
+        signatures=await _signatures(call, body, episodes),
     )
     return await call.execute(
         PERSON(body.person_id),
@@ -188,19 +193,26 @@ async def grant_consent(call: Staff, body: GrantConsent) -> RecordAnswer:
     )
 
 
-async def _signatures(call: Call, body: GrantConsent) -> tuple[str, ...]:
-    """Who has to sign at this person's age on the day of the signature; of whom no identity is known, the patient."""
+async def _signatures(
+    call: Call, body: GrantConsent, episodes: Sequence[EpisodeState]
+) -> tuple[str, ...]:
+    """Who has to sign at this person's age on the day of the signature.
+
+    Of whom no identity is known, the patient; and a guardian too when they were admitted as an adolescent.
+    """
     known = await opened_identity(call, body.person_id)
     age = None if known is None else known.age_on(body.signed_on)
-    return call.runtime.programs.signatures(call.actor.facility_id, age)
+    adolescent = any(
+        one.admission is not None and one.admission.population is Population.ADOLESCENT
+        for one in episodes
+    )
+    return call.runtime.programs.signatures(call.actor.facility_id, age, adolescent=adolescent)
 
 
-async def _court_involved(call: Call, person_id: str) -> bool:
-    """An open episode of the person came from a court, or was admitted as a condition of one."""
+async def _open_episodes(call: Call, person_id: str) -> Sequence[EpisodeState]:
     person = await call.state(PERSON(person_id))
     open_episodes = [key for key, is_open in person.episodes.items() if is_open]
-    found = await call.states([EPISODE(key) for key in open_episodes])
-    return any(episode.court_involved for episode in found)
+    return await call.states([EPISODE(key) for key in open_episodes])
 
 
 @router.post("/consents/{consent_id}/revoke")

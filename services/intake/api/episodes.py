@@ -71,7 +71,7 @@ class ReceiveReferral(Body):
     person_id: PersonId | None = None
     source_kind: PartnerKind
     source_facility_id: FacilityId | None = None
-    priority: Urgency
+    urgency: Urgency
     requested_level: LevelOfCare | None = None
 
 

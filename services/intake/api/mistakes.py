@@ -37,6 +37,18 @@ async def enter_in_error(call: Answering, episode_id: SubjectId, body: TakeBack)
     )
 
 
+@router.post("/episodes/{episode_id}/entered-in-error/undo")
+async def undo_entered_in_error(
+    call: Answering, episode_id: SubjectId, body: TakeBack
+) -> RecordAnswer:
+    """The episode was right after all: it goes on as it was, in every service."""
+    return await call.execute(
+        EPISODE(episode_id),
+        lambda state, cause: mistakes.undo_entered_in_error(state, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
 @router.post("/episodes/{episode_id}/person")
 async def correct_person(
     call: Answering, episode_id: SubjectId, body: CorrectPerson
@@ -64,6 +76,16 @@ async def merge_referral(
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: mistakes.merge(state, other, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/referrals/{episode_id}/merge/undo")
+async def undo_merge(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
+    """It was no second referral of one person: it goes on as it was, in every service."""
+    return await call.execute(
+        EPISODE(episode_id),
+        lambda state, cause: mistakes.undo_merge(state, body.reason, cause),
         wait_for_handoffs=True,
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from services.intake.api.callers import Anyone, Finder
 from services.intake.api.sealed import (
@@ -31,11 +31,12 @@ from services.intake.person.identity import (
     Name,
 )
 from shared.contracts.codes import Day
-from shared.errors import Unknown
+from shared.errors import RecordIsNewer, RecordUnreadable, Unknown
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
+from shared.runtime.http.paging import left_out_field
 from shared.runtime.http.subjects import state_of
-from shared.runtime.vault.sealing import PersonKey
+from shared.runtime.vault.sealing import PersonKey, SealBroken
 from shared.runtime.vault.vault import Erased, key_missing
 
 router = APIRouter(tags=["identity"])
@@ -107,11 +108,15 @@ async def read_identity(
 
 @router.post("/people/matches")
 async def find_person(call: Finder, body: FindPerson) -> JsonAnswer:
-    """Is this person known here? By exact name and day of birth. Answers ids only; the audit has who was found."""
+    """Is this person known here? By exact name and day of birth. Answers ids only; the audit has who was found.
+
+    `left_out` names those who may be meant, and whose record can't be read.
+    """
     call.trail.purpose = AccessPurpose.REGISTRATION
-    found = await _found(call, identity.Sought(**dict(body)))
+    left_out: set[str] = set()
+    found = await _found(call, identity.Sought(**dict(body)), left_out)
     call.trail.show(IDENTITY(person_id).name for person_id in found)
-    return JsonAnswer({"person_ids": found})
+    return JsonAnswer({"person_ids": found, **left_out_field(left_out)})
 
 
 def identity_view(
@@ -159,7 +164,7 @@ async def _shown(
     return identity_view(known, personnel, purpose)
 
 
-async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
+async def _found(call: Call, sought: identity.Sought, left_out: set[str]) -> tuple[str, ...]:
     """The people of this facility who match. The blind index finds who may, the rule compares what is sealed."""
     runtime, facility_id = call.runtime, call.actor.facility_id
     words = identity.sought_words(sought)
@@ -176,7 +181,12 @@ async def _found(call: Call, sought: identity.Sought) -> tuple[str, ...]:
         record, key = records[subject], keys.get(person_id)
         if record.is_new or record.facility_id != facility_id or not isinstance(key, PersonKey):
             continue
-        sealed = state_of(record, IdentityState).sealed
-        if sealed is not None and identity.matches(sought, open_identity(key, person_id, sealed)):
+        try:
+            sealed = state_of(record, IdentityState).sealed
+            known = None if sealed is None else open_identity(key, person_id, sealed)
+        except (RecordUnreadable, RecordIsNewer, SealBroken, ValidationError):
+            left_out.add(subject)
+            continue
+        if known is not None and identity.matches(sought, known):
             found.append(person_id)
     return tuple(found[:MATCHES_MAX])

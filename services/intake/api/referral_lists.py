@@ -80,7 +80,7 @@ def _outbound_row(
 
 def _row(subject: str, episode: EpisodeState, loops: list[dict[str, Any]]) -> dict[str, Any]:
     referral = episode.referral
-    shown = {"priority", "source_kind", "source_facility_id", "requested_level", "outcome"}
+    shown = {"urgency", "source_kind", "source_facility_id", "requested_level", "outcome"}
     return {
         "episode_id": subject.partition("/")[2],
         "person_id": episode.person_id,

@@ -185,7 +185,7 @@ class OrientationAsks(Value):
     rules: tuple[str, ...]
     """The rules of the program, as they were on the day of admission."""
     notice_since: date | None
-    """From when the notice on confidentiality holds that holds now."""
+    """From when the notice on confidentiality holds that holds now; None: none is registered."""
     time_zone: str
 
 
@@ -215,9 +215,14 @@ def orient(
             f"The program has rules that are not in rules_accepted: {', '.join(missing)}.",
             hint="Go through the rules with the person, and name each.",
         )
+    if asks.notice_since is None:
+        raise Refused(
+            "notice-not-registered",
+            "No notice on confidentiality is registered that holds today.",
+            hint="Have the facility's notice and its first day entered in the directory (CARE_DIRECTORY).",
+        )
     given_on = calendar.local_day(part2_notice_at, asks.time_zone)
-    old = asks.notice_since is not None and given_on < asks.notice_since
-    if old or part2_notice_at > cause.now + CLOCKS_APART:
+    if given_on < asks.notice_since or part2_notice_at > cause.now + CLOCKS_APART:
         raise Invalid(
             "notice-out-of-time",
             "part2_notice_at is in the future, or the notice of that day holds no longer.",

@@ -14,13 +14,14 @@ from services.intake.handoffs import (
     DeliveryReported,
     ReportHeard,
     ReviewAsked,
+    ReviewWithdrawn,
 )
 from services.intake.person.disclosures import NOTICE_VERSION
 from services.intake.person.may_disclose import Allowed
 from services.intake.person.requests import Answered, AskPartner, Request, partner_subject
 from shared import loops
 from shared.contracts import intake, plans
-from shared.contracts.codes import IntakeLoop
+from shared.contracts.codes import ClearedReason, IntakeLoop
 from shared.contracts.intake import NotMadeReason
 from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Unknown
@@ -112,7 +113,7 @@ def transfer_requested(
         recipient_id=event.to_facility_id,
         categories=event.categories,
         purpose=event.purpose,
-        discloser_id=event.requested_by,
+        discloser_id=event.requested_by_id,
         consent_id=event.consent_id,
     )
     to = partner_subject(event.to_facility_id)
@@ -139,6 +140,14 @@ def transfer_not_begun(
 def review_asked(state: EpisodeState, body: ReviewAsked, cause: Cause) -> Decision[EpisodeState]:
     """Somebody who took no part reviews what was disclosed, and why. House rule."""
     return Decision(loops.open_loop(state, IntakeLoop.DISCLOSURE_REVIEW, body.disclosure_id, cause))
+
+
+def review_withdrawn(
+    state: EpisodeState, body: ReviewWithdrawn, _cause: Cause
+) -> Decision[EpisodeState]:
+    """Nothing was disclosed: nobody has to look at it."""
+    kind, why = IntakeLoop.DISCLOSURE_REVIEW, ClearedReason.ENTERED_IN_ERROR
+    return Decision(*loops.close(state, kind, body.disclosure_id, why))
 
 
 def reviewed(state: EpisodeState, disclosure_id: str, _cause: Cause) -> Decision[EpisodeState]:

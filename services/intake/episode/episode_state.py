@@ -32,6 +32,7 @@ from shared.contracts.codes import (
     LevelOfCare,
     Urgency,
 )
+from shared.contracts.followup import CircumstanceKind
 from shared.contracts.intake import (
     PartnerKind,
     ReferralOutcome,
@@ -39,7 +40,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision, Events, Handoff, Handoffs
 from shared.errors import Refused, Unknown
-from shared.loops import LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
+from shared.loops import DEADLINE, LOOP_INDEX, CareState, Loop, LoopEvents, LoopRule, must_stand
 
 SOON: Final = timedelta(hours=1)
 """The shortest limit: an event that arrives late is not overdue on arrival."""
@@ -50,6 +51,13 @@ OUTLASTING: Final = (
     IntakeLoop.DISCLOSURE_REPORT,
 )
 """What somebody still has to do when the episode has ended."""
+ABOUT_DOCUMENTS: Final = (
+    IntakeLoop.REFERRAL_CLOSURE,
+    IntakeLoop.DOUBLE_ADMISSION,
+    IntakeLoop.DISCLOSURE_REVIEW,
+    IntakeLoop.DISCLOSURE_REPORT,
+)
+"""What somebody has to do though nobody calls the person."""
 OFFER: Final = "offer"
 """The deadline at which an offered place lapses, with the ticket."""
 REFERRAL_INDEX: Final = "referral"
@@ -93,20 +101,28 @@ class EpisodeState(CareState):
     reopened_from: datetime | None = None
     """The latest end that was taken back."""
     readmitted_as: str | None = None
-    died: tuple[str, ...] = ()
-    """The circumstances that say so, and hold."""
-    unawaited: Loop | None = None
-    """The readmission that was waited for when the person died."""
+    circumstances: dict[str, CircumstanceKind] = Field(default_factory=dict[str, CircumstanceKind])
+    """Because of which nobody calls the person: those that last, by their id (`circumstances.py`)."""
     use_reports: tuple[UseReport, ...] = ()
+    merged_into: str | None = None
+    """The episode that goes on instead, as long as this one is merged."""
 
     def person(self) -> str | None:
         """Whom the episode is about, once it is known."""
         return self.person_id or None
 
     @property
-    def is_dead(self) -> bool:
-        """Whether a circumstance that holds, or the end of the episode, says that the person died."""
-        return bool(self.died) or self.discharged is plans.DischargeKind.DECEASED
+    def is_stopped(self) -> bool:
+        """Whether nobody calls the person: a circumstance lasts, or the end of the episode says that they died."""
+        return bool(self.circumstances) or self.discharged is plans.DischargeKind.DECEASED
+
+    @property
+    def running(self) -> Mapping[str, datetime]:
+        """While nobody calls the person, only what is about documents; the others then come after it."""
+        if not self.is_stopped:
+            return self.deadlines
+        kept = tuple(f"{DEADLINE}{kind.value}:" for kind in ABOUT_DOCUMENTS)
+        return {name: at for name, at in self.deadlines.items() if name.startswith(kept)}
 
     @property
     def court_involved(self) -> bool:
@@ -255,7 +271,10 @@ def leave_line(
     events: Events = ()
     if waiting.position is not None or waiting.offer is not None:
         group_id = waiting.group_id if waiting.offer is None else waiting.offer.group_id
-        events = (intake.WaitlistLeft(track=waiting.track, reason=exit_reason, group_id=group_id),)
+        said = intake.WaitlistLeft(
+            waitlist_id=waiting.ticket, track=waiting.track, reason=exit_reason, group_id=group_id
+        )
+        events = (said,)
     return state, (*events, *cleared), (Handoff(f"group/{waiting.line_id}", left),)
 
 

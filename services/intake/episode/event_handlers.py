@@ -12,7 +12,7 @@ from services.intake.loop_table import LOOPS
 from shared import endings, loops
 from shared.contracts import followup, plans
 from shared.contracts.codes import ClearedReason, IntakeLoop, Urgency
-from shared.contracts.followup import CircumstanceKind, ReengagementOutcome
+from shared.contracts.followup import ReengagementOutcome
 from shared.decision import Cause, Decision, Events, Handoff
 
 
@@ -20,12 +20,9 @@ def discharged(
     state: EpisodeState, event: plans.EpisodeDischarged, cause: Cause
 ) -> Decision[EpisodeState]:
     """The episode is over. What it closes is put aside, for the case that the end is taken back."""
-    state, cleared = state.replace(discharged=event.kind), ()
-    if state.is_dead:
-        state, cleared = _unawaited(state, cause)
+    state = state.replace(discharged=event.kind)
     ended = episode_state.end(state, event.discharged_at, cause)
-    aside = endings.put_aside(state, ended.state)
-    return ended._replace(state=aside, events=(*cleared, *ended.events))
+    return ended._replace(state=endings.put_aside(state, ended.state))
 
 
 def discharge_undone(
@@ -43,14 +40,13 @@ def discharge_undone(
     cleared: Events = ()
     if state.asked_after is not None and state.asked_after <= at:
         state, cleared = _not_awaited(state, cause)
-    state, again = _awaited_again(state, cause)
-    return Decision(state, (*escalated, *cleared, *again), handoffs)
+    return Decision(state, (*escalated, *cleared), handoffs)
 
 
 def _not_awaited(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
     """Nobody is to be admitted again."""
     return loops.close(
-        state.replace(readmission=None, asked_after=None, unawaited=None),
+        state.replace(readmission=None, asked_after=None),
         IntakeLoop.READMISSION,
         cause.subject_id,
         ClearedReason.WITHDRAWN,
@@ -115,8 +111,7 @@ def _wait_for_return(
     limit = LOOPS[IntakeLoop.READMISSION].deadline(cause.now)
     due_at = limit if due_at is None else min(limit, max(due_at, cause.now + episode_state.SOON))
     own = cause.subject_id
-    state = loops.open_loop(state, IntakeLoop.READMISSION, own, cause, deadline_at=due_at)
-    return Decision(*_unawaited(state, cause)) if state.is_dead else Decision(state)
+    return Decision(loops.open_loop(state, IntakeLoop.READMISSION, own, cause, deadline_at=due_at))
 
 
 def readmitted(state: EpisodeState, body: Readmitted, cause: Cause) -> Decision[EpisodeState]:
@@ -133,47 +128,6 @@ def reengagement_completed(
     if event.outcome is ReengagementOutcome.READMITTED:
         return Decision(state)
     return Decision(*_not_awaited(state, cause))
-
-
-def circumstance_recorded(
-    state: EpisodeState, event: followup.CircumstanceRecorded, cause: Cause
-) -> Decision[EpisodeState]:
-    """Somebody who died is not waited for."""
-    if event.kind is not CircumstanceKind.DECEASED:
-        return Decision(state)
-    state = state.replace(died=(*state.died, event.circumstance_id))
-    return Decision(*_unawaited(state, cause))
-
-
-def circumstance_undone(
-    state: EpisodeState, event: followup.CircumstanceUndone, cause: Cause
-) -> Decision[EpisodeState]:
-    """The person lives: a readmission that was asked for is waited for again."""
-    if event.circumstance_id not in state.died:
-        return Decision(state)
-    state = state.replace(died=tuple(one for one in state.died if one != event.circumstance_id))
-    return Decision(*_awaited_again(state, cause))
-
-
-def _unawaited(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
-    """The person has died: a readmission that is waited for is kept for the case that they live."""
-    loop = state.loop(IntakeLoop.READMISSION, cause.subject_id) or state.unawaited
-    state, reason = state.replace(unawaited=loop), ClearedReason.SUPERSEDED
-    return loops.close(state, IntakeLoop.READMISSION, cause.subject_id, reason)
-
-
-def _awaited_again(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events]:
-    """Nothing says any more that the person has died: a readmission that was asked for is waited for as before."""
-    kind, own = IntakeLoop.READMISSION, cause.subject_id
-    if state.is_dead or state.loop(kind, own) is not None:
-        return state, ()
-    loop, state = state.unawaited, state.replace(unawaited=None)
-    if state.readmission is None or state.readmitted_as is not None:
-        return state, ()
-    if loop is None:
-        return loops.open_loop(state, kind, own, cause), ()
-    state, _ = loops.move_to_step(state, loop, loop.step, loop.deadline_at)
-    return state, endings.announced(state, (loop,))
 
 
 def return_to_use_reported(

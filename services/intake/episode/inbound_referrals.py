@@ -32,6 +32,7 @@ def receive(
         referral_id=cause.subject_id,
         person_id=person_id,
         received_at=cause.now,
+        time_zone=time_zone,
         **dict(new),
     )
     state = loops.open_loop(
@@ -39,7 +40,7 @@ def receive(
         IntakeLoop.REFERRAL_ACKNOWLEDGEMENT,
         cause.subject_id,
         cause,
-        deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.priority],
+        deadline_at=cause.now + ACKNOWLEDGE_WITHIN[new.urgency],
     )
     opened = EpisodeOpened(episode_id=cause.subject_id, time_zone=time_zone)
     return Decision(

@@ -46,7 +46,7 @@ class NewReferral(Value):
 
     source_kind: PartnerKind
     source_facility_id: str | None
-    priority: Urgency
+    urgency: Urgency
     requested_level: LevelOfCare | None
 
 
@@ -186,6 +186,8 @@ class Waiting(Value):
     position: int | None = None
     """The place on the list when it was joined; None until the list has handed it over."""
     offer: PlaceOffer | None = None
+    passed_by: bool = False
+    """Nobody calls the person now (`circumstances.py`): the list does not have them meanwhile."""
 
 
 class Seat(Value):

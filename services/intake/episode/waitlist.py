@@ -18,7 +18,7 @@ from shared import loops
 from shared.contracts import attendance, intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, Value
 from shared.contracts.intake import WaitlistExit
-from shared.decision import Cause, Decision, Handoff
+from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Refused, Unknown
 
 LEAVING: Final = (
@@ -46,6 +46,7 @@ class NewWaiting(Value):
 def join(state: EpisodeState, new: NewWaiting, cause: Cause) -> Decision[EpisodeState]:
     """Put a person whom the program suits on the waiting list. Waiting is an open loop, with interim services noted."""
     episode_state.in_intake(state)
+    _must_be_called(state)
     if state.recommendation is None or not state.recommendation.eligible:
         raise Refused(
             "not-eligible",
@@ -80,13 +81,29 @@ def _in_line(state: EpisodeState, waiting: Waiting, cause: Cause) -> tuple[Episo
     return state, Handoff(f"group/{waiting.line_id}", body)
 
 
+def joined_again(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Handoffs]:
+    """The person waits after all, since when they had: in line again, for the next place that is free."""
+    before = state.waiting
+    if before is None:
+        return state, ()
+    again = Waiting(
+        **before.model_dump(exclude={"ticket", "position", "offer"}),
+        ticket=cause.derive_id("waiting"),
+    )
+    state, handoff = _in_line(state.disarm(f"{OFFER}:{before.ticket}"), again, cause)
+    return state, (handoff,)
+
+
 def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeState]:
     """The list has handed over the place."""
     waiting = _waiting(state, body.ticket)
     if waiting is None:
         return Decision(state)
     event = intake.WaitlistJoined(
-        track=waiting.track, position=body.position, group_id=waiting.group_id
+        waitlist_id=waiting.ticket,
+        track=waiting.track,
+        position=body.position,
+        group_id=waiting.group_id,
     )
     waiting = waiting.replace(position=body.position)
     return Decision(state.replace(waiting=waiting), (event,))
@@ -95,7 +112,7 @@ def lined(state: EpisodeState, body: Lined, _cause: Cause) -> Decision[EpisodeSt
 def offered(state: EpisodeState, body: PlaceOffered, cause: Cause) -> Decision[EpisodeState]:
     """The list offers a place. A person who left meanwhile, or has an offer, has answered already."""
     waiting = _waiting(state, body.ticket)
-    if waiting is None or waiting.offer is not None:
+    if waiting is None or waiting.offer is not None or waiting.passed_by:
         return Decision(state)
     return _offer(state, waiting, body.offer_id, body.group_id, body.expires_at, cause)
 
@@ -105,6 +122,7 @@ def offer(
 ) -> Decision[EpisodeState]:
     """Staff offer a place: of a track, or out of turn for a clinical reason."""
     waiting = _known(state, ticket)
+    _must_be_called(state)
     if waiting.offer is not None:
         raise Refused(
             "already-offered",
@@ -136,7 +154,10 @@ def _offer(
         offer_id=offer_id, group_id=group_id, offered_at=cause.now, expires_at=expires_at
     )
     event = intake.WaitlistOffered(
-        track=waiting.track, group_id=group_id, offer_expires_at=expires_at
+        waitlist_id=waiting.ticket,
+        track=waiting.track,
+        group_id=group_id,
+        offer_expires_at=expires_at,
     )
     state = state.replace(waiting=waiting.replace(offer=made))
     answer = {"offer_id": offer_id, "expires_at": expires_at.isoformat()}
@@ -228,6 +249,15 @@ def _seat_changed(group_id: str, cause: Cause, *, has_seat: bool) -> Handoff:
 
 
 # --- what every step asks first -------------------------------------------------------------------------
+
+
+def _must_be_called(state: EpisodeState) -> None:
+    if state.is_stopped:
+        raise Refused(
+            "circumstance-lasts",
+            "Nobody calls the person: they died, are in jail or in hospital, or have moved away.",
+            hint="End the circumstance (followup) when it is over, or take it back if it was a mistake.",
+        )
 
 
 def _waiting(state: EpisodeState, ticket: str) -> Waiting | None:

@@ -59,7 +59,8 @@ class Disclosure(Value):
     basis: DisclosureBasis
     purpose: ConsentPurpose | None = None
     discloser_id: str
-    notice_version: str
+    notice_version: str | None = None
+    """The redisclosure notice that went along; None where none did (42 CFR 2.32 asks for it with consent)."""
     episode_id: str | None = None
     consent_id: str | None = None
     document_sha256: str | None = None
@@ -98,6 +99,8 @@ class RevokedBefore(HandoffBody):
 
     consent_id: str
     revoked_at: AwareDatetime
+    until: AwareDatetime | None = None
+    """Its end that was known before: what was made from then on was looked at for that."""
 
 
 class DisclosuresFiled(HandoffBody):
@@ -144,7 +147,8 @@ def revoked_before(state: Accounting, body: RevokedBefore, cause: Cause) -> Deci
         and one.mistake is None
         and one.episode_id is not None
         and one.disclosed_at is not None
-        and one.disclosed_at >= body.revoked_at
+        and body.revoked_at <= one.disclosed_at
+        and (body.until is None or one.disclosed_at < body.until)
     )
     numbers = range(1, state.pages + 1)
     pages = (Handoff(page_subject(cause.subject, number), body) for number in numbers)

@@ -146,7 +146,7 @@ def grant(
         expires_with=new.expires_with,
         document_sha256=new.document_sha256,
     )
-    state = person_state.arm_expiry(state, consent_id, Consent(**dict(new)))
+    state = person_state.arm_expiry(state, consent_id, Consent(**dict(new), recorded_at=cause.now))
     return Decision(state, (event,), answer={"consent_id": consent_id})
 
 
@@ -159,10 +159,14 @@ def revoke(
 ) -> Decision[PersonState]:
     """The person took a consent back, now or at a moment that is recorded later. It recalls nothing.
 
-    What was disclosed under it in between is looked at.
+    What was disclosed under it in between is looked at. A consent that has ended since, or whose revocation was
+    recorded with a later time, had been taken back all the same.
     """
-    consent = _standing(state, consent_id)
+    consent = _of(state, consent_id)
     revoked_at = cause.now if at is None else at
+    ended_at = min(consent.ends, default=None)
+    if consent.ended and ended_at is not None and revoked_at >= ended_at:
+        raise _over_already()
     signed = calendar.midnight(consent.signed_on, state.time_zone)
     if not signed <= revoked_at <= cause.now + CLOCKS_APART:
         raise Invalid(
@@ -185,7 +189,7 @@ def revoke(
     state = with_consent(state, consent_id, revoked).disarm(f"{EXPIRY}:{consent_id}")
     if not consent.relied_on or revoked_at >= cause.now:
         return Decision(state, (event,))
-    late = RevokedBefore(consent_id=consent_id, revoked_at=revoked_at)
+    late = RevokedBefore(consent_id=consent_id, revoked_at=revoked_at, until=ended_at)
     return Decision(state, (event,), (accounted(late, cause),))
 
 
@@ -369,12 +373,21 @@ def _over(day: date, state: PersonState) -> datetime:
 
 
 def _standing(state: PersonState, consent_id: str) -> Consent:
+    consent = _of(state, consent_id)
+    if consent.ended:
+        raise _over_already()
+    return consent
+
+
+def _of(state: PersonState, consent_id: str) -> Consent:
     person_state.known(state)
     consent = state.consents.get(consent_id)
     if consent is None:
         raise Unknown("consent")
-    if consent.ended:
-        raise Refused(
-            "consent-ended", "This consent holds no longer.", hint="There is nothing left to do."
-        )
     return consent
+
+
+def _over_already() -> Refused:
+    return Refused(
+        "consent-ended", "This consent holds no longer.", hint="There is nothing left to do."
+    )

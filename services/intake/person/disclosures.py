@@ -14,6 +14,7 @@ from services.intake.handoffs import (
     ReferralAllowed,
     ReportHeard,
     ReviewAsked,
+    ReviewWithdrawn,
 )
 from services.intake.person import person_state
 from services.intake.person.accounting import (
@@ -325,7 +326,12 @@ def undo(
     marked = found.replace(mistake=Mistake(reason=reason, marked_at=cause.now))
     event = intake.DisclosureUndone(disclosure_id=found.disclosure_id, reason=reason)
     state = state.replace(undone=(*state.undone, found.disclosure_id))
-    return Decision(state, (event,), (Handoff(kept_in, EntrySettled(disclosure=marked)),))
+    state = relied_on(state, found.consent_id, mistaken=True)
+    handoffs = [Handoff(kept_in, EntrySettled(disclosure=marked))]
+    if found.episode_id is not None:
+        nothing = ReviewWithdrawn(disclosure_id=found.disclosure_id)
+        handoffs.append(Handoff(f"episode/{found.episode_id}", nothing))
+    return Decision(state, (event,), tuple(handoffs))
 
 
 def remembered(state: PersonState, disclosure_id: str, digest: str) -> PersonState:
@@ -357,12 +363,13 @@ def _came_too_late(state: PersonState, entry: Disclosure) -> bool:
     return consent is not None and at is not None and consent.has_ended(at, state.time_zone)
 
 
-def relied_on(state: PersonState, consent_id: str | None) -> PersonState:
-    """Something was disclosed under this consent, where it was one."""
+def relied_on(state: PersonState, consent_id: str | None, *, mistaken: bool = False) -> PersonState:
+    """Something was disclosed under this consent, where it was one; or was not after all."""
     consent = None if consent_id is None else state.consents.get(consent_id)
     if consent is None or consent_id is None:
         return state
-    return person_state.with_consent(state, consent_id, consent.replace(relied_on=True))
+    made = max(0, consent.made + (-1 if mistaken else 1))
+    return person_state.with_consent(state, consent_id, consent.replace(made=made))
 
 
 def published(row: Disclosure) -> intake.DisclosureRecorded:

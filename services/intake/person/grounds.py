@@ -96,6 +96,7 @@ def check(
     categories: tuple[InformationCategory, ...],
     evidence: Evidence,
     day: date,
+    zone: str,
 ) -> Ground:
     """The ground, when everything that it asks for is there on the facility's `day` of the disclosure.
 
@@ -127,17 +128,17 @@ def check(
             "On this ground less may be disclosed.",
             hint=f"State no other categories than: {', '.join(ground.categories)}.",
         )
-    if ground.agreement is not None and not _agreed(partner, ground.agreement, day):
+    if ground.agreement is not None and not _agreed(partner, ground.agreement, day, zone):
         raise Refused(
             "agreement-missing",
-            "No agreement of this kind was in force with this organisation on that day.",
+            "No agreement of this kind was on file and in force with this organisation on that day.",
             hint=f"Have the agreement recorded (kind {ground.agreement.value}), or name the right ground.",
         )
     return ground
 
 
-def _agreed(partner: Partner | None, kind: AgreementKind, day: date) -> bool:
-    return partner is not None and partner.has_agreed(kind, day)
+def _agreed(partner: Partner | None, kind: AgreementKind, day: date, zone: str) -> bool:
+    return partner is not None and partner.has_agreed(kind, day, zone)
 
 
 def _evidence(ground: Ground, evidence: Evidence, day: date) -> None:

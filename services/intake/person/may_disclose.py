@@ -59,31 +59,59 @@ class Agreement(Value):
     kind: AgreementKind
     from_on: date
     until_on: date | None = None
+    recorded_at: AwareDatetime | None = None
+    """Since when it is on file; None until it is recorded."""
 
-    def holds_on(self, day: date) -> bool:
-        """It is in force on this day of the facility."""
+    def holds_on(self, day: date, zone: str) -> bool:
+        """It was on file and in force on this day of the facility; what is recorded later counts from then."""
+        if self.recorded_at is None or day < calendar.local_day(self.recorded_at, zone):
+            return False
         return self.from_on <= day and (self.until_on is None or day <= self.until_on)
 
 
-class Partner(Value):
-    """An organisation outside, as its record says, with the agreements of the facility that asks."""
+class Standing(Value):
+    """What an organisation is, from some time on."""
 
-    partner_id: str
     kind: PartnerKind
     recipient_class: RecipientClass | None = None
     covered_entity: bool = False
     """HIPAA binds it: under a consent for treatment, payment and operations it may disclose further."""
     programs: tuple[PartnerProgram, ...] = ()
+    since: AwareDatetime | None = None
+    """Since when that is registered; None until it is."""
+
+
+class Partner(Standing):
+    """An organisation outside, as its record says, with the agreements of the facility that asks."""
+
+    partner_id: str
     agreements: tuple[Agreement, ...] = ()
+    earlier: tuple[Standing, ...] = ()
+    """What it was registered as before, the earliest first."""
+
+    @property
+    def standing(self) -> Standing:
+        """What it is registered as now."""
+        return Standing.model_validate(self.model_dump(include=set(Standing.model_fields)))
+
+    def as_of(self, at: datetime) -> Partner:
+        """What it was registered as at this moment.
+
+        Before it was registered it was of no class, and not known to be bound by HIPAA.
+        """
+        standings = (*self.earlier, self.standing)
+        until_then = [one for one in standings if one.since is not None and one.since <= at]
+        unregistered = standings[0].replace(recipient_class=None, covered_entity=False)
+        return self.replace(**dict([unregistered, *until_then][-1]))
 
     @property
     def kinds(self) -> tuple[PartnerKind, ...]:
         """Every kind of place that it is."""
         return (self.kind, *(program.kind for program in self.programs))
 
-    def has_agreed(self, kind: AgreementKind, day: date) -> bool:
-        """An agreement of this kind with the facility was in force on this day."""
-        return any(one.kind is kind and one.holds_on(day) for one in self.agreements)
+    def has_agreed(self, kind: AgreementKind, day: date, zone: str) -> bool:
+        """An agreement of this kind with the facility was on file and in force on this day."""
+        return any(one.kind is kind and one.holds_on(day, zone) for one in self.agreements)
 
 
 class Statement(StrEnum):
@@ -141,7 +169,10 @@ class NewConsent(Value):
 class Consent(NewConsent):
     """A consent. It holds from `effective_at`, and not before the day of its signature, until it ends."""
 
-    relied_on: bool = False
+    recorded_at: AwareDatetime | None = None
+    """Since when it is on file."""
+    made: int = 0
+    """How much was disclosed under it, without what was a mistake."""
     ends_at: AwareDatetime | None = None
     """When it ends with the treatment, as far as that has ended."""
     revoked_at: datetime | None = None
@@ -156,9 +187,19 @@ class Consent(NewConsent):
         return NewConsent.model_validate(self.model_dump(include=set(NewConsent.model_fields)))
 
     @property
+    def relied_on(self) -> bool:
+        """Something was disclosed under it."""
+        return self.made > 0
+
+    @property
     def ended(self) -> bool:
         """It was revoked, or has expired."""
         return self.revoked_at is not None or self.expired_at is not None
+
+    @property
+    def ends(self) -> tuple[datetime, ...]:
+        """When it has ended, by each of its ends that is recorded."""
+        return tuple(end for end in (self.revoked_at, self.expired_at) if end is not None)
 
     def holds(self, at: datetime, zone: str) -> bool:
         """At this moment it was signed, has begun and has not ended, whether or not its end has been noticed yet.

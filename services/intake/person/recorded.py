@@ -33,7 +33,7 @@ from shared.contracts.intake import (
     EmergencyNature,
     InformationCategory,
 )
-from shared.decision import Cause, Decision, Handoff, derive_id
+from shared.decision import Cause, Decision, Handoff, Handoffs, derive_id
 from shared.errors import Invalid
 
 
@@ -44,7 +44,8 @@ class NewDisclosure(Value):
     categories: tuple[InformationCategory, ...]
     discloser_id: str
     disclosed_at: datetime
-    notice_version: str = NOTICE_VERSION
+    notice_version: str | None = None
+    """The notice that went along; with consent it is the one that has to, unless another is stated."""
 
 
 class Emergency(NewDisclosure):
@@ -108,7 +109,10 @@ def record(
     if disclosure_id in state.reported:
         return Decision(state, answer={"disclosure_id": disclosure_id})
     day = calendar.local_day(new.disclosed_at, state.time_zone)
-    ground = grounds.check(new.basis, partner, new.categories, new.evidence, day)
+    if partner is not None:
+        partner = partner.as_of(new.disclosed_at)
+    ground = grounds.check(new.basis, partner, new.categories, new.evidence, day, state.time_zone)
+    looks: Handoffs = ()
     row = Disclosure(**dict(new), disclosure_id=disclosure_id, recorded_at=cause.now)
     if ground.consent:
         found = may_disclose(
@@ -123,12 +127,25 @@ def record(
         if isinstance(found, Withheld):
             raise refusal(found)
         row = row.replace(
-            consent_id=found.consent_id, document_sha256=found.obligations.document_sha256
+            consent_id=found.consent_id,
+            document_sha256=found.obligations.document_sha256,
+            notice_version=new.notice_version or NOTICE_VERSION,
         )
+        if _before_its_consent(state, row):
+            look = ReviewAsked(disclosure_id=disclosure_id)
+            looks = (Handoff(f"episode/{new.episode_id}", look),)
         state = relied_on(state, found.consent_id)
     entered = accounted(Disclosed(disclosure=row), cause)
     state = remembered(state, disclosure_id, digest)
-    return Decision(state, (published(row),), (entered,), {"disclosure_id": disclosure_id})
+    return Decision(state, (published(row),), (entered, *looks), {"disclosure_id": disclosure_id})
+
+
+def _before_its_consent(state: PersonState, row: Disclosure) -> bool:
+    """The consent was recorded only after the disclosure: whether it was signed before, a person looks at."""
+    assert row.consent_id is not None
+    assert row.disclosed_at is not None
+    recorded_at = state.consents[row.consent_id].recorded_at
+    return recorded_at is not None and row.disclosed_at < recorded_at
 
 
 def _entry_id(state: PersonState, new: Ordinary, cause: Cause) -> tuple[str, str]:

@@ -21,6 +21,8 @@ from shared.errors import Invalid, Refused, Unknown
 
 PARTNER_INDEX: Final = "partner"
 AGREEMENTS_MAX: Final = 5_000
+STANDINGS_MAX: Final = 100
+"""How many times an organisation is something else before the earliest is forgotten."""
 RESERVED: Final = frozenset({"capacity", *RecipientClass})
 """Codes that no partner has: a class of recipients, and a path of the API."""
 
@@ -95,8 +97,21 @@ def register(state: PartnerState, new: Partner, cause: Cause) -> Decision[Partne
         covered_entity=new.covered_entity,
         programs=new.programs,
     )
-    state = state.replace(known=new, registered_at=state.registered_at or cause.now)
+    state = state.replace(
+        known=_registered(state.known, new, cause.now),
+        registered_at=state.registered_at or cause.now,
+    )
     return Decision(state, (event,), answer={"partner_id": new.partner_id})
+
+
+def _registered(before: Partner | None, new: Partner, now: datetime) -> Partner:
+    """The organisation with what it was before: what was disclosed to it is judged by what it was then."""
+    if before is None:
+        return new.replace(since=now)
+    if before.standing == new.replace(since=before.since).standing:
+        return before
+    earlier = (*before.earlier, before.standing)[-STANDINGS_MAX:]
+    return new.replace(since=now, earlier=earlier)
 
 
 def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[PartnerState]:
@@ -109,7 +124,7 @@ def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[Partner
             hint="Check both days.",
         )
     for agreement_id, one in state.agreements.items():
-        if one == new:
+        if one == new.replace(recorded_at=one.recorded_at):
             return Decision(state, answer={"agreement_id": agreement_id})
     if len(state.agreements) >= AGREEMENTS_MAX:
         raise Refused("too-many-agreements", "No more are kept.", hint="Ask an operator.")
@@ -122,7 +137,8 @@ def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[Partner
         from_on=new.from_on,
         until_on=new.until_on,
     )
-    state = state.replace(agreements={**state.agreements, agreement_id: new})
+    on_file = new.replace(recorded_at=cause.now)
+    state = state.replace(agreements={**state.agreements, agreement_id: on_file})
     return Decision(state, (event,), answer={"agreement_id": agreement_id})
 
 
@@ -156,7 +172,7 @@ def end_agreement(
 def partner_view(state: PartnerState, facility_id: str) -> dict[str, Any]:
     """An organisation as a facility sees it: with its own agreements, by id."""
     known = _known(state)
-    view = known.model_dump(mode="json", exclude={"agreements"})
+    view = known.model_dump(mode="json", exclude={"agreements", "earlier"})
     ours = {
         agreement_id: one.model_dump(mode="json")
         for agreement_id, one in state.agreements.items()

@@ -70,12 +70,15 @@ def _assigned(
     before = state.team.get(role.value)
     if before == staff_id:
         return Decision(state)
-    event = intake.CareTeamAssigned(role=role, staff_id=staff_id)
     what = {"episode_id": cause.subject_id, "role": role.value}
     handoffs = (
         *(() if before is None else (Handoff(theirs(before, cause), Released(**what)),)),
         *(() if staff_id is None else (Handoff(theirs(staff_id, cause), Held(**what)),)),
     )
+    if staff_id is None:
+        vacated = intake.CareTeamRoleVacated(role=role)
+        return Decision(loops.role_vacated(state, vacated, cause).state, (vacated,), handoffs)
+    event = intake.CareTeamAssigned(role=role, staff_id=staff_id)
     return Decision(loops.team_assigned(state, event, cause).state, (event,), handoffs)
 
 

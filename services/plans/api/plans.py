@@ -26,7 +26,6 @@ from services.plans.tables import (
     DeferralReason,
     GoalOwner,
     RecoveryStage,
-    WithdrawnReason,
 )
 from shared.calendar import local_day
 from shared.contracts.codes import AnalyteCode, Code, Day, Dimension, MetricCode, Quantity
@@ -39,6 +38,7 @@ from shared.contracts.plans import (
     ReviewBasis,
     ReviewDecision,
     ReviewOutcome,
+    WithdrawnReason,
 )
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown

@@ -307,7 +307,10 @@ def envelope_schema() -> Schema:
         "ce_causationid": attribute("causationid", "The command, event or deadline right before."),
         "ce_facilityid": attribute("facilityid", "The facility that is responsible."),
         "ce_actorrole": attribute("actorrole", "The role that acted; never a person."),
-        "ce_sensitivity": text("Who may see it.", enum=["operational", "part2", "notes"]),
+        "ce_sensitivity": attribute(
+            "sensitivity",
+            "Who may see it; show nobody what is marked by a word that you do not know.",
+        ),
         "ce_dataschema": attribute(
             "dataschema", "Identifies the schema of the data.", format="uri"
         ),

@@ -17,6 +17,7 @@ from ..outlets import (
     SOURCE,
     SUCCESSOR,
     TOPIC_ENDED,
+    TOPIC_WRITTEN,
     outlet_topic,
     written,
 )
@@ -69,11 +70,45 @@ def envelope_of_last(envelope: Schema) -> Schema:
 
 
 _SUBJECT: Final = f"{ENDED_SUBJECT}/{UUID}"
+_FOLLOWING: Final = "([2-9]|[1-9][0-9]+)"
+_LAST_HEADERS: Final[Schema] = {
+    "ce_type": {"type": "string", "const": TOPIC_ENDED},
+    "ce_source": {"type": "string", "const": SOURCE},
+    "ce_sensitivity": {"type": "string", "const": "operational"},
+    "ce_dataschema": {"type": "string", "const": f"{SCHEMA}{TOPIC_ENDED}"},
+}
+
+
+def _last_data(successor: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {
+            SUCCESSOR: {
+                "type": "string",
+                "description": "The topic that follows; absent where none does.",
+                "pattern": f"^{successor}$",
+            }
+        },
+    }
+
+
+def outlets_contract(envelope: Schema) -> Schema:
+    """What every restricted subscriber may rely on, whatever its team: names, headers, and the last record."""
+    added = envelope_on_outlet(envelope)
+    last = envelope_of_last(added)
+    headers: Schema = {
+        name: {**last["properties"].get(name, {}), **one} for name, one in _LAST_HEADERS.items()
+    }
+    return {
+        "name": TOPIC_WRITTEN,
+        "envelope": {**added, "description": ORDER},
+        "last_headers": {**last, "properties": {**last["properties"], **headers}},
+        "last_data": _last_data(TOPIC_WRITTEN),
+    }
 
 
 def last_record(team: str, schema_format: str) -> Schema:
     """The message that ends each partition of a topic which is no longer written."""
-    follows = outlet_topic(team).replace(".", "[.]")
     return {
         "name": TOPIC_ENDED,
         "title": "TopicEnded",
@@ -89,25 +124,11 @@ def last_record(team: str, schema_format: str) -> Schema:
         "headers": {
             "type": "object",
             "allOf": [{"$ref": f"#/components/schemas/{LAST_RECORD}"}],
-            "properties": {
-                "ce_type": {"type": "string", "const": TOPIC_ENDED},
-                "ce_source": {"type": "string", "const": SOURCE},
-                "ce_sensitivity": {"type": "string", "const": "operational"},
-                "ce_dataschema": {"type": "string", "const": f"{SCHEMA}{TOPIC_ENDED}"},
-            },
+            "properties": dict(_LAST_HEADERS),
         },
         "payload": {
             "schemaFormat": schema_format,
-            "schema": {
-                "type": "object",
-                "properties": {
-                    SUCCESSOR: {
-                        "type": "string",
-                        "description": "The topic that follows; absent where none does.",
-                        "pattern": f"^{follows}[.][1-9][0-9]*$",
-                    }
-                },
-            },
+            "schema": _last_data(f"{outlet_topic(team).replace('.', '[.]')}[.]{_FOLLOWING}"),
         },
         "bindings": {
             "kafka": {

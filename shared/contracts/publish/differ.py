@@ -8,23 +8,26 @@ one that is not known here is breaking, so that nothing passes because nobody lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any, Final, NamedTuple
 
 from .contract import OURS, Contract
 from .difference import Difference, Kind, differing, text_of
 from .http_differ import callers, http_differences, is_of_a_route
+from .subscribers import is_direct
 
 Schema = dict[str, Any]
+OUTLETS: Final = "outlets"
 
 
 def differences(before: Contract, after: Contract, today: date) -> list[Difference]:
     """Every difference between two contracts, the breaking ones first."""
     found = [
         *_values("limits", before["limits"], after["limits"]),
-        *_envelope(before["envelope"], after["envelope"]),
+        *_schema("headers", before["envelope"], after["envelope"]),
         *_topics(before["topics"], after["topics"]),
+        *_outlets(before["outlets"], after["outlets"]),
         *_events(before["events"], after["events"]),
         *_readers(before, after, today),
         *http_differences(before["http"], after["http"]),
@@ -53,9 +56,17 @@ def _topics(before: Contract, after: Contract) -> Iterator[Difference]:
             yield from _values(name, before[name], after[name])
 
 
-def _envelope(before: Schema, after: Schema) -> Iterator[Difference]:
-    for one in _object(before, after, ""):
-        yield one._replace(place=f"headers.{one.place}")
+def _schema(place: str, before: Schema, after: Schema) -> Iterator[Difference]:
+    for one in (*_words(before, after, ""), *_node(before, after, "")):
+        yield one._replace(place=f"{place}.{one.place}" if one.place else place)
+
+
+def _outlets(before: Contract, after: Contract) -> Iterator[Difference]:
+    """What restricted subscribers rely on: their topics, the headers there, and the record that ends a topic."""
+    yield from _values(OUTLETS, {"name": before["name"]}, {"name": after["name"]})
+    yield from _values(f"{OUTLETS}.topic", before["topic"], after["topic"])
+    for part in ("envelope", "last_headers", "last_data"):
+        yield from _schema(f"{OUTLETS}.{part}", before[part], after[part])
 
 
 def _events(before: Contract, after: Contract) -> Iterator[Difference]:
@@ -69,11 +80,13 @@ def _events(before: Contract, after: Contract) -> Iterator[Difference]:
 
 
 def _event(name: str, before: Contract, after: Contract) -> Iterator[Difference]:
-    for key in ("topic", "subject", "sensitivity"):
+    for key in ("title", "topic", "subject", "sensitivity"):
         if before[key] != after[key]:
             what = f"{key} {before[key]} became {after[key]}"
             yield Difference(Kind.BREAKING, name, "", what)
     yield from _until(name, before.get("until"), after.get("until"))
+    yield from _definitions(name, before["definitions"], after["definitions"])
+    yield from _example(name, before.get("example_sha256"), after.get("example_sha256"))
     for one in (
         *_words(before["schema"], after["schema"], ""),
         *_node(before["schema"], after["schema"], ""),
@@ -88,6 +101,21 @@ def _until(name: str, before: str | None, after: str | None) -> Iterator[Differe
     nearer = before is not None and after is not None and after < before
     kind = Kind.BREAKING if nearer else Kind.ADDITIVE
     yield Difference(kind, name, "", f"last day {before or 'none'} became {after or 'none'}")
+
+
+def _definitions(name: str, before: Schema, after: Schema) -> Iterator[Difference]:
+    """The words of what stays. One that is gone, or has another name, is met where it stood."""
+    for one in sorted(before.keys() & after.keys()):
+        if before[one] != after[one]:
+            yield Difference(Kind.WORDS, name, "", f"description of {one} became: {after[one]}")
+
+
+def _example(name: str, before: str | None, after: str | None) -> Iterator[Difference]:
+    """An example stands for every record since the day on which it was published: it stays as it is."""
+    if before != after:
+        kind = Kind.ADDITIVE if before is None else Kind.BREAKING
+        word = "is new" if before is None else "is gone" if after is None else "was rewritten"
+        yield Difference(kind, name, "", f"its published example {word}")
 
 
 def _readers(before: Contract, after: Contract, today: date) -> Iterator[Difference]:
@@ -122,7 +150,7 @@ def _narrowed(before: list[str], after: list[str]) -> str:
 
 _FIXED: Final = frozenset(
     {
-        *("type", "format", "pattern", "const", "enum", "default"),
+        *("type", "format", "pattern", "const", "enum", "default", "x-definition"),
         *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems"),
     }
 )
@@ -262,6 +290,12 @@ def readers(contract: Contract, difference: Difference) -> list[Reader]:
         if difference.event == name
         or (not difference.event and _is_about(difference.place, event["topic"], contract))
     ]
+    if not difference.event and _is_below(difference.place, [OUTLETS]):
+        return [
+            Reader(name, team["owner"], team["contact"])
+            for name, team in contract["subscribers"].items()
+            if not is_direct(team["facilities"], team["sensitivity"])
+        ]
     services = sorted({one for name in concerned for one in contract["events"][name]["consumers"]})
     found = [Reader(name, OURS) for name in services]
     place = difference.place if difference.event else ""
@@ -273,8 +307,12 @@ def readers(contract: Contract, difference: Difference) -> list[Reader]:
 
 def _is_about(place: str, topic: str, contract: Contract) -> bool:
     """A difference at a topic concerns who reads that topic; one of the limits or the headers concerns everybody."""
-    named = [name for name in contract["topics"] if place == name or place.startswith(f"{name}.")]
+    named = _is_below(place, contract["topics"])
     return not named or topic in named
+
+
+def _is_below(place: str, names: Iterable[str]) -> list[str]:
+    return [name for name in names if place == name or place.startswith(f"{name}.")]
 
 
 def _reads(fields: list[str] | None, place: str) -> bool:

@@ -41,11 +41,22 @@ def render(root: Path) -> dict[str, str]:
     return files
 
 
+def examples(root: Path) -> dict[str, Schema]:
+    """The published example of each event type, as it lies below `root`; one that is no JSON is none."""
+    found: dict[str, Schema] = {}
+    for event in events():
+        try:
+            found[event.TYPE] = json.loads(_read(root / EXAMPLES / f"{event.TYPE}.json") or "")
+        except ValueError:
+            continue
+    return found
+
+
 def generate(root: Path) -> list[str]:
     """Bring the published files of the repository at `root` up to date; return what changed."""
     wanted = render(root)
-    examples = {f"{EXAMPLES}/{event.TYPE}.json": _json(example_of(event)) for event in events()}
-    wanted |= {path: text for path, text in examples.items() if not (root / path).exists()}
+    first = {f"{EXAMPLES}/{event.TYPE}.json": _json(example_of(event)) for event in events()}
+    wanted |= {path: text for path, text in first.items() if not (root / path).exists()}
     changed = [path for path, text in wanted.items() if _read(root / path) != text]
     for path in changed:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -64,9 +75,9 @@ def drift(root: Path) -> list[str]:
     found += [f"{path}: its type is gone" for path in _json_files(root, SCHEMAS) - wanted.keys()]
     views = {f"{PUBLISHED}/{path.name}" for path in (root / PUBLISHED).glob("asyncapi.*.yaml")}
     found += [f"{path}: its subscriber is gone" for path in views - wanted.keys()]
-    examples = {f"{EXAMPLES}/{event.TYPE}.json" for event in events()}
+    asked = {f"{EXAMPLES}/{event.TYPE}.json" for event in events()}
     present = _json_files(root, EXAMPLES)
-    found += [f"{path}: missing" for path in examples - present]
+    found += [f"{path}: missing" for path in asked - present]
     for path in present:
         try:
             problem = check_example(json.loads((root / path).read_text(encoding="utf-8")))

@@ -9,7 +9,7 @@ from ..topics import TOPICS
 
 Schema = dict[str, Any]
 
-OPEN_CODE: Final = "^[a-z0-9][a-z0-9_]{0,39}$"
+OPEN_CODE: Final = "^[a-z0-9][a-z0-9_-]{0,39}$"
 """What a code of the future looks like."""
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -101,8 +101,9 @@ def _codes(definition: Schema) -> Schema:
 def expanded(event: type[Event]) -> Schema:
     """The same schema with every definition in its place and the contract's own words beside them.
 
-    `x-open-enum` marks a code list, `x-registered` names where a code is registered. This form is what a release keeps
-    and what the gate compares; nobody has to validate with it.
+    `x-open-enum` marks a code list, `x-registered` names where a code is registered, `x-definition` names the
+    definition that stood there, from which generators name a type. This form is what a release keeps and what the gate
+    compares; nobody has to validate with it.
     """
     raw = event.model_json_schema(mode="validation")
     body = _expanded(raw, raw.pop("$defs", {}))
@@ -114,12 +115,19 @@ def expanded(event: type[Event]) -> Schema:
     }
 
 
+def definitions(event: type[Event]) -> dict[str, str]:
+    """The words of each definition by its name. Where one is used, the field's own words may stand in their place."""
+    found: dict[str, Schema] = event.model_json_schema(mode="validation").get("$defs", {})
+    return {name: one["description"] for name, one in sorted(found.items())}
+
+
 def _expanded(node: Schema, definitions: dict[str, Schema]) -> Schema:
     node = {key: value for key, value in _without_null(node).items() if key != "title"}
     if "$ref" in node:
-        target = definitions[str(node.pop("$ref")).rpartition("/")[2]]
+        name = str(node.pop("$ref")).rpartition("/")[2]
+        target = definitions[name]
         whole = _open(target) if _is_open(target) else _expanded(target, definitions)
-        return {**whole, **node}
+        return {**whole, **node, "x-definition": name}
     for key in ("anyOf", "oneOf", "allOf"):
         if key in node:
             node[key] = [_expanded(branch, definitions) for branch in node[key]]
@@ -152,11 +160,28 @@ def _members(definition: Schema) -> list[str]:
 
 
 def _without_null(node: Schema) -> Schema:
-    """An optional field is absent, never null: `X | None` is written as X."""
+    """An optional field is absent, never null: `X | None` is written as X, in a default and in an example too."""
+    node = {
+        key: _without_nulls(value) if key in _VALUES and value is not None else value
+        for key, value in node.items()
+    }
     if {"type": "null"} not in node.get("anyOf", ()):
         return node
     (present,) = (branch for branch in node["anyOf"] if branch != {"type": "null"})
     own = {key: value for key, value in node.items() if key != "anyOf"}
     if own.get("default", ...) is None:
         del own["default"]
-    return {**cast("Schema", present), **own}
+    return {**_without_null(cast("Schema", present)), **own}
+
+
+_VALUES: Final = frozenset({"default", "examples"})
+"""Keywords that hold values of the field, as they would be written."""
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value).items()
+        return {name: _without_nulls(one) for name, one in fields if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in cast("list[Any]", value)]
+    return value

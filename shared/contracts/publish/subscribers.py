@@ -113,7 +113,7 @@ class Subscriber(BaseModel):
     @property
     def direct(self) -> bool:
         """Whether it may read the services' topics: a topic has every facility and every sensitivity."""
-        return self.facilities == ALL and self.sensitivity == SENSITIVITIES[-1]
+        return is_direct(self.facilities, self.sensitivity)
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -121,6 +121,11 @@ class Subscriber(BaseModel):
         if not self.direct:
             return (outlet_topic(self.name),)
         return tuple(sorted({CATALOGUE[one].SOURCE for one in self.reads}))
+
+
+def is_direct(facilities: object, sensitivity: str) -> bool:
+    """Whether who may read this of the services may read their topics."""
+    return facilities == ALL and sensitivity == SENSITIVITIES[-1]
 
 
 def paths(schema: Schema, before: str = "") -> Iterable[str]:

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from shared.decision import join_parts
 from shared.runtime.core.audit import Document, digest
+from shared.runtime.set_aside import MISREAD
 
 NOTHING_BEFORE: Final = ""
 ENTRIES_MAX: Final = 250
@@ -88,6 +89,24 @@ def hash_of(link: Mapping[str, Any]) -> str:
     return sha256(parts.encode() + bytes(link["digests"])).hexdigest()
 
 
+def place_of(link: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The chain and number of a link. They follow from its id, which can't be changed; None where that is no link's."""
+    chain, _, number = str(link["_id"]).rpartition("#")
+    return (chain, int(number)) if chain and number.isdecimal() else None
+
+
+def stored_head(link: Mapping[str, Any]) -> Head | None:
+    """`head_of` a stored link, which may be damaged: the next link then follows it without a hash, which a check finds.
+
+    None for a document that is no link.
+    """
+    place = place_of(link)
+    if place is None:
+        return None
+    found = link.get("hash")
+    return Head(*place, found if isinstance(found, str) else NOTHING_BEFORE)
+
+
 def head_of(link: Mapping[str, Any]) -> Head:
     """A link as the one that the next one follows."""
     return Head(link["chain"], link["number"], link["hash"])
@@ -99,11 +118,47 @@ def followed_by(link: Mapping[str, Any]) -> list[str]:
     return before + [link_id(one["chain"], one["number"]) for one in link["follows"]]
 
 
+def ids_of(link: Mapping[str, Any]) -> list[str]:
+    """The ids of a stored link's entries; none where they can't be read."""
+    found = link.get("ids")
+    ids = cast("list[Any]", found) if isinstance(found, list) else []
+    return [one for one in ids if isinstance(one, str)]
+
+
+def follows_of(link: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What a stored link names of the other chains, as far as it can be read."""
+    found = link.get("follows")
+    heads = cast("list[Any]", found) if isinstance(found, list) else []
+    return [one for one in heads if _is_head(one)]
+
+
+def _is_head(one: Any) -> bool:
+    if not isinstance(one, Mapping):
+        return False
+    named = cast("Mapping[str, Any]", one)
+    return (
+        isinstance(named.get("chain"), str)
+        and isinstance(named.get("number"), int)
+        and isinstance(named.get("hash"), str)
+    )
+
+
 def check_link(
     before: Head, link: Mapping[str, Any], entries: Mapping[str, Document]
 ) -> list[Break]:
     """What is wrong with a link that should follow `before`. `entries` are those that are there, by id."""
+    try:
+        return _check_link(before, link, entries)
+    except MISREAD:
+        return [Break(*(place_of(link) or (str(link["_id"]), 0)), "link-altered")]
+
+
+def _check_link(
+    before: Head, link: Mapping[str, Any], entries: Mapping[str, Document]
+) -> list[Break]:
     chain, number = link["chain"], link["number"]
+    if (chain, number) != place_of(link):
+        raise ValueError("number")
     found: list[Break] = [
         Break(chain, missing, "link-missing") for missing in range(before.number + 1, number)
     ]

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
-from shared.errors import Unavailable
+from shared.errors import Refused, Unavailable
 from shared.runtime.audit.chain import (
     ENTRIES_MAX,
     Break,
     Head,
     check_follows,
     check_link,
+    follows_of,
     head_of,
+    ids_of,
     link_id,
     make_link,
+    stored_head,
 )
 from shared.runtime.audit.store import LAST, WAITING, AuditLog
 from shared.runtime.audit.writer import AuditWriter
@@ -25,6 +28,7 @@ from shared.runtime.core import audit
 from shared.runtime.core.audit import UNCHAINED, Document
 from shared.runtime.logs import log
 from shared.runtime.retry import Backoff
+from shared.runtime.set_aside import UNPUBLISHED, SetAside
 
 LINK_SECONDS: Final = 1.0
 ORPHANED: Final = timedelta(seconds=30)
@@ -32,6 +36,8 @@ ORPHANED: Final = timedelta(seconds=30)
 LOOK_EVERY: Final = 30
 """Every so many rounds a replica looks for the entries of others, and writes who was refused without a name."""
 COPIES_PER_ROUND: Final = 20
+UNDATED_MAX: Final = 100
+"""How many damaged entries one look names."""
 LINK_BYTES_MAX: Final = 256 * 1024
 """How much the entries of one link have together: its copy has to fit into a message of the journal."""
 JOURNAL_PREFIX: Final = "audit/"
@@ -53,7 +59,11 @@ class Keeper:
         writer: AuditWriter,
         replica_id: str,
         journal: Journal | None = None,
+        set_aside: SetAside | None = None,
     ) -> None:
+        self._set_aside = SetAside() if set_aside is None else set_aside
+        self._refused: set[str] = set()
+        """The ids of links that the journal refuses. They are tried again now and then."""
         self._log = audit_log
         self._writer = writer
         self._replica_id = replica_id
@@ -83,6 +93,9 @@ class Keeper:
         await self.link_all()
         if look:
             await self._link(None)
+            for entry_id in await self._log.undated(UNDATED_MAX):
+                self._set_aside.add_document("audit", entry_id)
+            self._refused.clear()
         if self._journal is not None:
             await self._copy(self._journal)
 
@@ -93,7 +106,8 @@ class Keeper:
 
     async def _link(self, replica_id: str | None) -> bool:
         """Make one link. True when there was something to link."""
-        found = await self._log.unchained(replica_id, audit.now() - ORPHANED, ENTRIES_MAX)
+        stored = await self._log.unchained(replica_id, audit.now() - ORPHANED, ENTRIES_MAX)
+        found = [entry for entry in stored if isinstance(entry["_id"], str)]  # all of ours are
         if not found:
             return False
         head, self._head = self._head, None  # when this fails, what was stored is looked up
@@ -108,10 +122,17 @@ class Keeper:
         return True
 
     async def _copy(self, journal: Journal) -> None:
-        links = await self._log.waiting_links(COPIES_PER_ROUND)
-        for link in links:
-            await journal.append([await copy_of(self._log, link)])
-            await self._log.copied([link["_id"]])
+        for link in await self._log.waiting_links(COPIES_PER_ROUND + len(self._refused)):
+            if link["_id"] in self._refused:
+                continue
+            try:
+                await journal.append([await copy_of(self._log, link)])
+            except Refused:
+                self._refused.add(link["_id"])
+                self._set_aside.add(f"audit_links/{link['_id']}", UNPUBLISHED)
+            else:
+                await self._log.copied([link["_id"]])
+                self._set_aside.published(f"audit_links/{link['_id']}")
 
 
 def _within(entries: Sequence[Document], bytes_max: int) -> list[Document]:
@@ -128,7 +149,7 @@ def _within(entries: Sequence[Document], bytes_max: int) -> list[Document]:
 
 async def copy_of(audit_log: AuditLog, link: Document) -> Document:
     """A link with its entries, as the journal takes it."""
-    entries = await audit_log.entries(link["ids"])
+    entries = await audit_log.entries(ids_of(link))
     kept = {name: value for name, value in link.items() if name not in ("_id", WAITING, LAST)}
     return {
         "_id": f"{JOURNAL_PREFIX}{link['_id']}",
@@ -167,12 +188,14 @@ async def verify(audit_log: AuditLog) -> Verified:
     breaks: list[Break] = []
     links = entries = 0
     async for link in audit_log.links():
-        before = heads.get(link["chain"], Head(link["chain"]))
-        breaks += check_link(before, link, await audit_log.entries(link["ids"]))
-        heads[link["chain"]] = head_of(link)
-        hashes[link_id(link["chain"], link["number"])] = link["hash"]
-        named += link["follows"]
+        head, ids = stored_head(link), ids_of(link)
+        before = Head("") if head is None else heads.get(head.chain, Head(head.chain))
+        breaks += check_link(before, link, await audit_log.entries(ids))
+        if head is not None:
+            heads[head.chain] = head
+            hashes[link_id(head.chain, head.number)] = head.hash
+        named += follows_of(link)
         links += 1
-        entries += len(link["ids"])
+        entries += len(ids)
     breaks += check_follows(heads, hashes, named)
     return Verified(len(heads), links, entries, await audit_log.count_unchained(), breaks)

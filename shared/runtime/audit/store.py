@@ -12,7 +12,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import DuplicateKeyError
 
-from shared.runtime.audit.chain import Head, followed_by, head_of
+from shared.runtime.audit.chain import Head, followed_by, stored_head
 from shared.runtime.core.audit import EVERYWHERE, UNCHAINED, Document
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import translated
@@ -40,7 +40,10 @@ class Wanted:
 
     def query(self, after: str | None) -> Document:
         """The entries that follow the cursor, the latest first. Raises `Invalid` for another cursor."""
-        bounds: list[Document] = [{"facilities": {"$in": [self.facility_id, EVERYWHERE]}}]
+        bounds: list[Document] = [
+            {"facilities": {"$in": [self.facility_id, EVERYWHERE]}},
+            {"at": {"$gte": _EPOCH}},  # of a damaged entry nobody knows where it belongs
+        ]
         for name, value in (
             ("subjects", self.subject),
             ("actor_id", self.actor_id),
@@ -82,6 +85,12 @@ def page_of(found: Sequence[Document], wanted: Wanted, limit: int) -> EntriesPag
     return EntriesPage(shown, following)
 
 
+def is_before(entry: Mapping[str, Any], before: datetime) -> bool:
+    """Whether an entry has a time that reads, and was stored before another."""
+    at = entry.get("at")
+    return isinstance(at, datetime) and at < before
+
+
 def _place(content: bytes) -> tuple[datetime, str]:
     at = int.from_bytes(content[:_INSTANT_BYTES], signed=True)
     return _EPOCH + at * _MILLISECOND, content[_INSTANT_BYTES:].decode("ascii", "replace")
@@ -91,8 +100,9 @@ def last_of(links: Iterable[Mapping[str, Any]]) -> dict[str, Head]:
     """The last link of each chain, of those that are marked as `LAST`: a crash may leave the one before it marked."""
     found: dict[str, Head] = {}
     for link in links:
-        if found.get(link["chain"], Head("")).number < link["number"]:
-            found[link["chain"]] = head_of(link)
+        head = stored_head(link)
+        if head is not None and found.get(head.chain, Head("")).number < head.number:
+            found[head.chain] = head
     return found
 
 
@@ -107,6 +117,10 @@ class AuditLog(Protocol):
         self, replica_id: str | None, before: datetime, limit: int
     ) -> list[Document]:
         """Entries without a link: those of this replica, or with None those of any that were stored before a time."""
+        ...
+
+    async def undated(self, limit: int) -> list[str]:
+        """The ids of entries without a link and without a readable time, so that nobody knows whether they wait."""
         ...
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
@@ -179,7 +193,13 @@ class MongoAudit:
         whose = {"$gt": ""} if replica_id is None else replica_id
         with translated():
             found = await self._entries.find({UNCHAINED: whose}).limit(limit).to_list()
-        return [one for one in found if replica_id is not None or one["at"] < before]
+        return [one for one in found if replica_id is not None or is_before(one, before)]
+
+    async def undated(self, limit: int) -> list[str]:
+        with translated():
+            found = self._entries.find({UNCHAINED: {"$gt": ""}}, {"at": 1})
+            entries = await found.limit(limit).to_list()
+        return [str(one["_id"]) for one in entries if not isinstance(one.get("at"), datetime)]
 
     async def add_link(self, link: Document, *, waiting: bool) -> bool:
         with translated():

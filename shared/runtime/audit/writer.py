@@ -16,8 +16,9 @@ from shared.runtime.core.audit import EVERYWHERE, Document
 from shared.runtime.metrics import Metrics
 
 BATCH_MAX: Final = 500
-CODES_MAX: Final = 50
-"""How many different codes are counted; they are a closed list that is much shorter."""
+OTHER_CODE: Final = "other"
+CODES: Final = ("token-required", "token-refused", OTHER_CODE)
+"""By what a refusal of somebody who is not known is counted."""
 Entries = Sequence[Mapping[str, Any]]
 
 
@@ -38,6 +39,8 @@ class AuditWriter:
         self._pending: list[tuple[Entries, asyncio.Future[None]]] = []
         self._drainer: asyncio.Task[None] | None = None
         self._anonymous: Counter[str] = Counter()
+        for code in CODES:  # a counter that appears with its first count shows no increase
+            metrics.refused_anonymous.labels(code)
 
     async def write(self, entries: Entries) -> None:
         """Write entries; returns when the store has acknowledged them. Raises `Unavailable`."""
@@ -63,9 +66,9 @@ class AuditWriter:
 
     def count_anonymous(self, code: str) -> None:
         """Count a refusal of somebody who is not known. Anybody can cause these: none has an entry of its own."""
-        self._metrics.refused_anonymous.labels(code).inc()
-        if code in self._anonymous or len(self._anonymous) < CODES_MAX:
-            self._anonymous[code] += 1
+        listed = code if code in CODES else OTHER_CODE
+        self._metrics.refused_anonymous.labels(listed).inc()
+        self._anonymous[listed] += 1
 
     async def write_anonymous(self) -> None:
         """Write how many unknown callers were refused since the last time, as one entry. Raises `Unavailable`."""

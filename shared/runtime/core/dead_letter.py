@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiokafka import ConsumerRecord
 
@@ -30,6 +30,9 @@ from shared.contracts.event import (
     headers_bytes,
 )
 from shared.decision import derive_id, join_parts
+from shared.errors import DeadLetterUnreadable
+from shared.kit.unpacking import Packed
+from shared.runtime.core.handoffs import check_item
 from shared.runtime.core.original import (
     KINDS,
     DeadlineOriginal,
@@ -43,7 +46,7 @@ from shared.runtime.core.original import (
 from shared.runtime.core.outbox import header_of
 from shared.runtime.core.record import DEADLINES, Record
 from shared.runtime.core.work import DecidedOn, Outcome, OutcomeStatus, Work
-from shared.runtime.set_aside import UNREADABLE
+from shared.runtime.set_aside import MISREAD, UNREADABLE
 
 OPEN: Final = "open"
 REDRIVEN: Final = "redriven"
@@ -60,6 +63,7 @@ STATUSES: Final = {
 """How far an operator has come with a dead letter."""
 
 STREAM_BLOCKED: Final = "stream-blocked"
+BATCH_TOO_LARGE: Final = "batch-too-large"
 REASONS: Final = {
     "headers-too-large": "There are more or longer headers than an event may have.",
     "headers-undecodable": "A header is not UTF-8, so the publisher and the subject are unknown.",
@@ -71,6 +75,7 @@ REASONS: Final = {
     "subject-kind-wrong": "Events of this type are never about such a subject.",
     "data-invalid": "The data does not match the type's schema.",
     "major-unsupported": "The event came in a major version that this service does not read.",
+    BATCH_TOO_LARGE: "Its batch unpacks to more than is read; length and digest are the packed batch's.",
     "too-large": "It is larger than an event may be, or than the broker takes.",
     UNREADABLE: "The stored record that it is for can't be read.",
     "decision-raised": "The service's own rule failed on it.",
@@ -219,7 +224,22 @@ class DeadLetter:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> DeadLetter:
-        """The dead letter in a stored document. Content that the query left out (`data`, `key`, `item`) is empty."""
+        """The dead letter in a stored document. Content that the query left out (`data`, `key`, `item`) is empty.
+
+        Fields that this version does not know are ignored. Raises `DeadLetterUnreadable` for a damaged document.
+        """
+        try:
+            return cls._read(document)
+        except MISREAD as error:
+            raise DeadLetterUnreadable from error
+
+    @classmethod
+    def _read(cls, document: Mapping[str, Any]) -> DeadLetter:
+        for name, types in _TYPES.items():
+            if not isinstance(document[name], types):
+                raise TypeError(name)
+        if not isinstance(document.get("missed_in", ""), str | None):
+            raise TypeError("missed_in")
         closed, discard = document.get("closed"), document.get("discard")
         return cls(
             original=_original(document),
@@ -236,8 +256,8 @@ class DeadLetter:
             attempts=document["attempts"],
             missed_in=document.get("missed_in"),
             facility_id=document["facility_id"],
-            discard=None if discard is None else DiscardRequest(**discard),
-            closed=None if closed is None else Closed(closed["at"], closed["by"], closed["why"]),
+            discard=None if discard is None else _made(DiscardRequest, discard),
+            closed=None if closed is None else _made(Closed, closed),
         )
 
 
@@ -278,7 +298,7 @@ def _original(document: Mapping[str, Any]) -> Original:
                 document_id=document_id,
                 type=item_type,
                 from_subject=document["from_subject"],
-                item=document.get("item", {}),
+                item=_item(document),
             )
         case "deadline":
             return DeadlineOriginal(
@@ -292,17 +312,55 @@ def _original(document: Mapping[str, Any]) -> Original:
             return MessageOriginal(
                 document_id=document_id,
                 type=item_type,
-                position=Position(**document["position"]),
+                position=_made(Position, document["position"]),
                 event_id=document["event_id"],
                 key=_bytes(document.get("key")),
                 headers=tuple((name, _bytes(value)) for name, value in document["headers"]),
                 data=_bytes(document.get("data")),
-                digest=Digest(**document["digest"]) if "digest" in document else None,
+                digest=_made(Digest, document["digest"]) if "digest" in document else None,
             )
 
 
+def _item(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    item = document.get("item")
+    if item is None:
+        return {}
+    check_item(item)
+    return item
+
+
 def _bytes(value: Any) -> bytes | None:
-    return None if value is None else bytes(value)
+    if not isinstance(value, bytes | None):
+        raise TypeError("bytes")
+    return value
+
+
+_TYPES: Final[Mapping[str, Any]] = {
+    **dict.fromkeys(("_id", "kind", "reason", "status", "facility_id"), str),
+    **dict.fromkeys(("type", "subject", "stream", "exception", "where", "field"), str | None),
+    "sequence": int | None,
+    "attempts": int,
+    "first_seen": datetime,
+    "last_seen": datetime,
+}
+"""The stored fields that every dead letter has."""
+_PART_TYPES: Final[Mapping[str, Any]] = {
+    "str": str,
+    "int": int,
+    "datetime": datetime,
+    "str | None": str | None,
+}
+"""By the annotation of a part's field."""
+P = TypeVar("P", Closed, DiscardRequest, Position, Digest)
+
+
+def _made(part: type[P], stored: Mapping[str, Any]) -> P:
+    """A part of a dead letter, from its stored fields; what a newer version added is left out."""
+    known = {one.name: stored[one.name] for one in fields(part) if one.name in stored}
+    for one in fields(part):
+        if one.name in known and not isinstance(known[one.name], _PART_TYPES[str(one.type)]):
+            raise TypeError(one.name)
+    return part(**known)
 
 
 # --- from an item to its original, and back ------------------------------------------------------
@@ -316,7 +374,7 @@ def message_original(
     A service that hears events once more under another epoch may fail on one again: that is another dead letter.
     """
     data = message.value
-    whole = size_of(message) <= MAX_EVENT_BYTES
+    whole = size_of(message) <= MAX_EVENT_BYTES and not isinstance(data, Packed)
     return MessageOriginal(
         document_id=f"{message.topic}/{message.partition}/{message.offset}"
         + ("" if epoch is None else f"@{epoch}"),
@@ -342,6 +400,8 @@ def size_of(message: ConsumerRecord[bytes, bytes]) -> int:
 
 
 def _digest(data: bytes) -> Digest:
+    if isinstance(data, Packed):
+        return Digest(sha256=data.sha256, length=data.length)
     return Digest(sha256=hashlib.sha256(data).hexdigest(), length=len(data))
 
 

@@ -9,14 +9,16 @@ from typing import Any, Final
 from bson import Int64, ObjectId
 from pymongo import UpdateOne
 
+from shared import inbox
 from shared.contracts.topics import PARTITIONS
 from shared.errors import RecordIsNewer, RecordUnreadable
 from shared.runtime.core import audit
+from shared.runtime.core.handoffs import check_item
 from shared.runtime.core.outbox import header_of, wire_headers
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.record import COMMANDS_KEPT, Record
 from shared.runtime.core.record_kind import RecordKind
-from shared.runtime.set_aside import UNREADABLE, SetAside
+from shared.runtime.set_aside import MISREAD, UNREADABLE, SetAside
 
 Document = dict[str, Any]
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,11 +53,11 @@ def record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
 
     Raises `RecordIsNewer` when a newer version of the service wrote it, and `RecordUnreadable` for a damaged one.
     """
-    if is_newer(document, kinds):
-        raise RecordIsNewer
     try:
+        if is_newer(document, kinds):
+            raise RecordIsNewer
         return _record_of(document, kinds)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except MISREAD as error:
         raise RecordUnreadable from error
 
 
@@ -77,8 +79,9 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
     for entry in outbox:
         check_entry(entry)
     for item in handoffs:
-        if not isinstance(item["number"], int) or item["subject"].partition("/")[0] not in kinds:
-            raise TypeError("handoffs")
+        check_item(item)
+        if item["subject"].partition("/")[0] not in kinds:
+            raise ValueError("subject")
     entries = document.get("audit", [])
     for entry in entries:
         audit.check(entry)
@@ -96,7 +99,7 @@ def _record_of(document: Document, kinds: Mapping[str, RecordKind]) -> Record:
         waiting=document.get("waiting"),
         handing=document.get("handing"),
         auditing=document.get("auditing"),
-        inbox={stream: (one[0], one[1], one[2]) for stream, one in document["inbox"].items()},
+        inbox={stream: inbox.read(one) for stream, one in document["inbox"].items()},
         blocked=document["blocked"],
         commands={command["key"]: command for command in document.get("commands", ())},
         outbox=outbox,
@@ -136,6 +139,7 @@ def record_or_stub(
             unusable=error,
         )
     set_aside.readable(subject)
+    record.unpublished = set_aside.unpublished(subject)
     return record
 
 

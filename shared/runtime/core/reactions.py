@@ -34,12 +34,12 @@ def on(
     rule: Callable[[S, E, Cause], Decision[S]],
     *,
     target: Callable[[Envelope, E], str] | None = None,
-    void: Void = Void.IGNORE,
+    void: Void = Void.KEEP,
     unless: Callable[[S], bool] | None = None,
 ) -> Reaction:
     """A row of the table, checked by the type checker: the rule takes this event.
 
-    The rule is not asked about an episode that was entered in error, but with `Void.RUN`, nor where `unless` holds of
+    The rule is not asked about an episode that was entered in error, unless `void` says so, nor where `unless` holds of
     the state.
     """
     return Reaction(event, guarded(rule, void, unless), target)
@@ -60,6 +60,11 @@ class Reactions:
 
     def __iter__(self) -> Iterator[Reaction]:
         return iter(self._by_fact.values())
+
+    @property
+    def rules(self) -> list[tuple[type[Event], Callable[[Any, Any, Cause], Decision[State]]]]:
+        """Every kind of event, with the rule that decides it."""
+        return [(row.event, row.rule) for row in self]
 
     def find(self, fact: str) -> Reaction | None:
         return self._by_fact.get(fact)

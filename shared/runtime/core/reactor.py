@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from shared.decision import Cause, Decision, State
 from shared.errors import Refused, Unavailable
+from shared.inbox import WINDOW
 from shared.runtime.core import dead_letter, record_cache
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.handoffs import HandoffRules
@@ -35,6 +36,8 @@ from shared.runtime.places import first_place
 
 OWN_STREAM: Final = "self|"
 """The prefix of the streams on which records of one service hand work to one another."""
+OWN_WINDOW: Final = 1
+"""Of a handoff one is enough: its id follows from its number."""
 RACES_MAX: Final = 20
 """How often work that loses its race is decided again; after that the caller has to retry."""
 
@@ -354,7 +357,7 @@ class Reactor:
                 f"{OWN_STREAM}{subject}",
                 number,
                 f"{item['cause_id']}#{number}",
-                window=1,  # its id follows from its number
+                window=OWN_WINDOW,
             ),
             traceparent=item.get("traceparent"),
             original=lambda _record: dead_letter.handoff_original(subject, item),
@@ -392,7 +395,11 @@ class Reactor:
         """
         set_aside = self._store.set_aside
         found = await self._store.stranded(before, buckets, limit=500)
-        stranded = [record for record in found if not set_aside.unpublished(record.subject)]
+        stranded = [
+            record
+            for record in found
+            if record.audit or record.handoffs or not set_aside.resting(record.subject)
+        ]
         for record in stranded:
             if record.outbox or self._relay.journal is not None:
                 self._relay.enqueue(record.subject, record.outbox)
@@ -447,3 +454,8 @@ def _refusing(error: Refused) -> Decide:
 def _fail(future: asyncio.Future[Outcome], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def window_of(stream: str) -> int:
+    """How many items of a stream are remembered with their ids."""
+    return OWN_WINDOW if stream.startswith(OWN_STREAM) else WINDOW

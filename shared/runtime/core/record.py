@@ -25,7 +25,7 @@ from shared.errors import (
     TooLarge,
     Unavailable,
 )
-from shared.inbox import StreamInbox
+from shared.inbox import WINDOW, StreamInbox
 from shared.runtime.core import audit
 from shared.runtime.core.outbox import outbox_entry, passed_entry
 from shared.runtime.core.record_kind import RecordKind
@@ -94,6 +94,8 @@ class Record:
     """The size of the state as JSON, when it was last measured."""
     held_up: dict[str, Unavailable] = made_by(default_factory=dict[str, Unavailable])
     """By stream: why an item of it has to come again. Until then nothing of that stream is decided on this copy."""
+    unpublished: bool = False
+    """The broker refuses one of its events, so that nobody knows when its outbox empties."""
     touched: bool = False
     measured: bool = True
     """Whether `apply` measures the state after each decision. A batch may measure once at its end: see `outgrown`."""
@@ -103,18 +105,17 @@ class Record:
     def apply(self, work: Work, source: str) -> Outcome:
         """Decide one piece of work. Only `applied` and `discarded` change the state.
 
-        Raises what the rule raised, other than `CareError`, when the work is a command.
+        Raises what the rule raised, other than `CareError`, when the work is a command. Whatever fails on other work,
+        also one of the checks before the rule, blocks that work alone.
         """
-        known = (
-            self._check_usable(work)
-            or self._discard(work)
-            or self._check_inbox(work)
-            or self._check_command(work)
-        )
-        if known is not None:
-            return known
         try:
-            return self._decide(work, source)
+            known = (
+                self._check_usable(work)
+                or self._discard(work)
+                or self._check_inbox(work)
+                or self._check_command(work)
+            )
+            return self._decide(work, source) if known is None else known
         except Unavailable as error:
             if work.stream is not None:
                 self.held_up[work.stream.name] = error
@@ -352,12 +353,21 @@ class Record:
         self.touched = True
 
     def _ensure_capacity(self, entries: Sequence[Mapping[str, Any]]) -> None:
-        """Raises `Unavailable` while too many events of this record, or too large ones, wait to be published."""
+        """Raises `Unavailable` while too many events of this record, or too large ones, wait to be published.
+
+        Of a record that is set aside they wait for an operator: then it raises `Refused`, which holds nothing else up.
+        """
         waiting = [*self.outbox, *self.new_events, *entries]
         if len(waiting) > MAX_OUTBOX or (
             len(waiting) > len(entries)
             and sum(len(entry["data"]) for entry in waiting) > MAX_OUTBOX_BYTES
         ):
+            if self.unpublished:
+                raise Refused(
+                    "outbox-full",
+                    "Events of this record wait to be published, and the broker refuses one of them.",
+                    hint="Tell the operators: GET /ops/set-aside names the record.",
+                )
             raise Unavailable(
                 "outbox-full", "Too many events of this record wait to be published.", hint="Retry."
             )
@@ -412,9 +422,9 @@ class Record:
             self.state_bytes = _size(self.state)
         return self.state_bytes > MAX_RECORD_BYTES
 
-    def set_back(self, stream: str, number: int) -> None:
+    def set_back(self, stream: str, number: int, kept: int = WINDOW) -> None:
         """Take a number for the last one applied of a stream; what was applied after it counts as discarded."""
-        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number)
+        self.inbox[stream] = inbox.set_back(self.inbox.get(stream, inbox.NOTHING), number, kept)
         self.new_streams.add(stream)
         self.touched = True
 

@@ -91,9 +91,9 @@ class Relay:
     def enqueue(self, subject: str, entries: Entries) -> None:
         """Queue a record's whole waiting outbox. Never blocks: when the queue is full, the sweep publishes it later.
 
-        The events of a record that is set aside stay in its outbox.
+        The events of a record that is set aside stay in its outbox, and are tried again now and then.
         """
-        if self._store.set_aside.unpublished(subject):
+        if self._store.set_aside.resting(subject):
             return
         if subject not in self._queue and len(self._queue) >= self._subjects_max:
             return
@@ -243,6 +243,8 @@ class Relay:
         for subject, entries in waiting.items():
             if subject not in refused:
                 self._count_published(subject, entries)
+        for subject in batch.keys() - refused:
+            self._store.set_aside.published(subject)
         return refused
 
     async def _publish_each(self, waiting: Mapping[str, Entries]) -> set[str]:
@@ -263,12 +265,13 @@ class Relay:
         return refused
 
     async def _set_aside(self, subject: str, entries: Entries) -> None:
-        """Leave a record's events in its outbox until the next start, with a dead letter that says so."""
+        """Leave a record's events in its outbox for a while, with a dead letter that says so."""
         if entries:
             wall = datetime.now(UTC)
             await self._store.add_dead_letters([unpublished(subject, entries[0], wall)])
+        if not self._store.set_aside.unpublished(subject):
+            self._metrics.dead_letters.labels("too-large").inc()
         self._store.set_aside.add(subject, UNPUBLISHED)
-        self._metrics.dead_letters.labels("too-large").inc()
 
     def _count_published(self, subject: str, entries: Entries) -> None:
         if entries:

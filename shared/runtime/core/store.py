@@ -27,7 +27,15 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from shared.errors import CareError, NotStorable, Refused, TooLarge, Unavailable
+from shared.errors import (
+    CareError,
+    NotStorable,
+    RecordIsNewer,
+    RecordUnreadable,
+    Refused,
+    TooLarge,
+    Unavailable,
+)
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.core.dead_letter import DeadLetter
 from shared.runtime.core.documents import (
@@ -38,6 +46,7 @@ from shared.runtime.core.documents import (
     in_microseconds,
     not_newer,
     readable,
+    record_of,
     record_or_stub,
 )
 from shared.runtime.core.paging import IndexQuery, Page
@@ -230,6 +239,16 @@ class MongoStore:
 
     def keeps(self, subject: str) -> bool:
         return subject.partition("/")[0] in self._kinds
+
+    def reads(self, document: Document) -> bool:
+        """Whether a stored record is sound, as far as this version can tell: a newer version's is."""
+        try:
+            record_of(document, self._kinds)
+        except RecordIsNewer:
+            return True
+        except RecordUnreadable:
+            return False
+        return True
 
     async def load(self, subjects: Iterable[str], *, commands: bool = True) -> dict[str, Record]:
         wanted = list(subjects)

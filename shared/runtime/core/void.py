@@ -1,7 +1,8 @@
 """The void guard: no event, handoff or deadline changes an episode that was entered in error.
 
-The row of the table that names a rule also declares its guard, so that no rule has to check. Commands are refused
-instead (`shared.loops.must_stand`), because the person who gives a command must learn why nothing happens.
+The row of the table that names a rule also declares its guard, so that no rule has to check. What arrives is kept, for
+the case that the mistake is taken back (`shared/voiding.py`). Commands are refused instead (`shared.loops.must_stand`),
+because the person who gives a command must learn why nothing happens.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
+from shared import voiding
 from shared.decision import Cause, Decision, State
 from shared.loops import CareState
 
-S = TypeVar("S", bound=State)
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 
 class Void(Enum):
     """What a row does about an episode that was entered in error."""
 
-    IGNORE = "ignore"
-    """The rule is not asked, and the state stays as it is."""
+    KEEP = "keep"
+    """The rule is not asked: what arrived is kept, and decided if the mistake is taken back."""
     RUN = "run"
-    """The rule is asked: what it does concerns an episode in error as well."""
+    """The rule is asked: what it does concerns an episode in error as well. It is not asked again."""
+    BOTH = "both"
+    """The rule is asked, and what arrived is kept too: it says something about the episode that comes back."""
 
 
 def is_void(state: State) -> bool:
@@ -32,19 +37,20 @@ def is_void(state: State) -> bool:
 
 
 def guarded(
-    rule: Callable[[S, T, Cause], Decision[S]],
+    rule: Callable[[Any, T, Cause], Decision[Any]],
     void: Void,
-    unless: Callable[[S], bool] | None,
-) -> Callable[[Any, T, Cause], Decision[State]]:
-    """A rule that leaves the state as it is where the record is void, or where `unless` holds of it."""
-    if void is Void.RUN and unless is None:
-        return rule
+    unless: Callable[[Any], bool] | None,
+) -> Callable[[Any, T, Cause], Decision[Any]]:
+    """A rule that is not asked where the record is void, but as its row says, or where `unless` holds of it."""
 
-    def decide(state: S, item: T, cause: Cause) -> Decision[S]:
-        if void is Void.IGNORE and is_void(state):
-            return Decision(state)
-        if unless is not None and unless(state):
-            return Decision(state)
-        return rule(state, item, cause)
+    def decide(state: Any, item: T, cause: Cause) -> Decision[Any]:
+        if void is Void.RUN or not is_void(state):
+            if unless is not None and unless(state):
+                return Decision(state)
+            return rule(state, item, cause)
+        if void is Void.KEEP:
+            return Decision(voiding.kept(state, item, cause))
+        decision = rule(state, item, cause)
+        return decision._replace(state=voiding.kept(decision.state, item, cause))
 
     return decide

@@ -121,7 +121,7 @@ class StreamAt(Body):
     """A stream of a record, as dead letters name it, and the last number of it that was right."""
 
     subject: str = Field(pattern="^[a-z]+/[0-9a-f-]{36}$")
-    stream: str = Field(pattern=r"^[a-z]{1,40}(\|[a-z]+/[0-9a-f-]{36})?$")
+    stream: str = Field(pattern=r"^[a-z]{1,40}(\|[a-z]+/[0-9a-f-]{36})?(@[0-9]{1,18})?$")
     number: int = Field(ge=0, lt=2**63)
 
 

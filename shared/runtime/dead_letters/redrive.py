@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared.errors import Refused, Unavailable, Unknown
+from shared.errors import DeadLetterUnreadable, Refused, Unavailable, Unknown
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import (
     ALREADY_APPLIED,
@@ -224,9 +224,16 @@ class Redriver:
                 return
             for stream in streams:
                 seen.add(stream)
-                while dead_letters := await self._dead_letters.stream(stream, PER_QUERY):
+                while dead_letters := await self._readable(stream):
                     for dead_letter in dead_letters:
                         yield dead_letter
+
+    async def _readable(self, stream: StreamKey) -> list[DeadLetter]:
+        """What is next in a stream; nothing where a damaged one is among it, so that the other streams are redriven."""
+        try:
+            return await self._dead_letters.stream(stream, PER_QUERY)
+        except DeadLetterUnreadable:
+            return []
 
     async def _redrive_one(self, dead_letter: DeadLetter, who: Who, progress: Progress) -> bool:
         """Run the rules on the head of a stream. False when it failed again."""

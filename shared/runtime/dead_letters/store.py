@@ -7,7 +7,8 @@ of it runs while the service processes events.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 
+from shared.errors import DeadLetterUnreadable
 from shared.runtime.core.dead_letter import (
     OPEN,
     Closed,
@@ -24,15 +26,20 @@ from shared.runtime.core.dead_letter import (
     DiscardRequest,
     closed_document,
 )
+from shared.runtime.core.documents import EPOCH
 from shared.runtime.core.paging import make_cursor, next_field, read_cursor
 from shared.runtime.core.store import Document, translated
 from shared.runtime.dead_letters.view import DeadLetterGroup
+from shared.runtime.set_aside import SetAside
 
 StreamKey = tuple[str, str]
 """A record's subject, and the sender whose stream at this record is meant."""
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 LAST: Final = "\U0010ffff"
 """The character after which no other comes: what begins with a text stands before the text and this."""
+COLLECTION: Final = "dead_letters"
+DATES: Final = {"$gt": EPOCH}
+"""Matches dates alone: MongoDB compares values of one type only."""
 CURSORS: Final = "dead-letters"
 IN_ORDER: Final = [("sequence", ASCENDING), ("first_seen", ASCENDING), ("_id", ASCENDING)]
 WITHOUT_CONTENT: Final = {"data": 0, "key": 0, "item": 0}
@@ -52,7 +59,11 @@ class RowsPage:
 
 
 class DeadLetters(Protocol):
-    """Raises `Unavailable` when the store is away. `wanted` maps stored fields to the values they must have."""
+    """Raises `Unavailable` when the store is away. `wanted` maps stored fields to the values they must have.
+
+    A damaged document is named among what is set aside. Lists leave it out; what needs it, or the order of its stream,
+    raises `DeadLetterUnreadable`.
+    """
 
     async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
         """The open dead letters with the given values, by fingerprint, the largest group first."""
@@ -129,8 +140,9 @@ BY_STATUS: Final = [("status", ASCENDING), ("fingerprint", ASCENDING)]
 class MongoDeadLetters:
     """`DeadLetters` in a service's own database."""
 
-    def __init__(self, database: AsyncDatabase[Document]) -> None:
-        self._dead_letters: AsyncCollection[Document] = database["dead_letters"]
+    def __init__(self, database: AsyncDatabase[Document], set_aside: SetAside) -> None:
+        self._set_aside = set_aside
+        self._dead_letters: AsyncCollection[Document] = database[COLLECTION]
         self._audit: AsyncCollection[Document] = database["operator_acts"]
 
     async def start(self) -> None:
@@ -145,7 +157,8 @@ class MongoDeadLetters:
 
     async def groups(self, wanted: Mapping[str, Any]) -> list[DeadLetterGroup]:
         stages: list[Document] = [
-            {"$match": {**wanted, "status": OPEN}},
+            # A damaged row would spoil the least and the greatest of its group.
+            {"$match": {**wanted, "status": OPEN, "first_seen": DATES, "last_seen": DATES}},
             {
                 "$group": {
                     "_id": "$fingerprint",
@@ -161,7 +174,9 @@ class MongoDeadLetters:
         with translated():
             cursor = await self._dead_letters.aggregate(stages)
             found = await cursor.to_list()
-        return sorted((_group(one) for one in found), key=_largest_first)
+        return sorted(
+            (_group(one) for one in found if isinstance(one["_id"], str)), key=_largest_first
+        )
 
     async def page(
         self,
@@ -178,17 +193,17 @@ class MongoDeadLetters:
         with translated():
             cursor = self._dead_letters.find(query, WITHOUT_CONTENT).sort("id", ASCENDING)
             documents = await cursor.limit(limit + 1).to_list()
-        return page_of_rows([DeadLetter.from_document(one) for one in documents], limit)
+        return page_of_rows(documents, limit, self._set_aside)
 
     async def get(self, dead_letter_id: str) -> DeadLetter | None:
         with translated():
             document = await self._dead_letters.find_one({"id": dead_letter_id})
-        return None if document is None else DeadLetter.from_document(document)
+        return None if document is None else read_row(document, self._set_aside)
 
     async def stream(self, stream: StreamKey, limit: int) -> list[DeadLetter]:
         with translated():
             cursor = self._dead_letters.find(_open(stream)).sort(IN_ORDER).limit(limit)
-            return [DeadLetter.from_document(document) for document in await cursor.to_list()]
+            return [read_row(one, self._set_aside) for one in await cursor.to_list()]
 
     async def count_behind(self, dead_letter: DeadLetter) -> int:
         stream = stream_of(dead_letter)
@@ -234,7 +249,8 @@ class MongoDeadLetters:
         query = {"subject": subject, "missed_in": sender, "status": OPEN}
         with translated():
             cursor = self._dead_letters.find(query | {"sequence": {"$gt": number}}).sort(IN_ORDER)
-            return [DeadLetter.from_document(one) for one in await cursor.limit(limit).to_list()]
+            found = await cursor.limit(limit).to_list()
+        return [read_row(one, self._set_aside) for one in found]
 
     async def line_up(self, dead_letter: DeadLetter) -> None:
         with translated():
@@ -255,7 +271,7 @@ class MongoDeadLetters:
             # Closed dead letters stay for good: only the open ones are looked at.
             cursor = cursor.hint(BY_STATUS).sort("discard.until", ASCENDING).limit(limit)
             found = await cursor.to_list()
-        return [DeadLetter.from_document(one) for one in found]
+        return read_rows(found, self._set_aside)
 
     async def write_audit(self, entry: Document) -> None:
         with translated():
@@ -271,11 +287,31 @@ def id_before(after: str | None) -> str:
     return "" if after is None else read_cursor(after, CURSORS).decode("ascii", "replace")
 
 
-def page_of_rows(found: list[DeadLetter], limit: int) -> RowsPage:
+def page_of_rows(found: Sequence[Document], limit: int, set_aside: SetAside) -> RowsPage:
     """The page of the rows that were found: one more than it holds, when a page follows."""
     shown = found[:limit]
-    following = make_cursor(shown[-1].id.encode(), CURSORS) if len(found) > limit else None
-    return RowsPage(shown, following)
+    following = make_cursor(shown[-1]["id"].encode(), CURSORS) if len(found) > limit else None
+    return RowsPage(read_rows(shown, set_aside), following)
+
+
+def read_row(document: Document, set_aside: SetAside) -> DeadLetter:
+    """A stored dead letter. Raises `DeadLetterUnreadable` for a damaged one, which is named."""
+    try:
+        found = DeadLetter.from_document(document)
+    except DeadLetterUnreadable:
+        set_aside.add_document(COLLECTION, document["_id"])
+        raise
+    set_aside.document_readable(COLLECTION, document["_id"])
+    return found
+
+
+def read_rows(documents: Iterable[Document], set_aside: SetAside) -> list[DeadLetter]:
+    """The stored dead letters that read; the others are left out and named."""
+    found: list[DeadLetter] = []
+    for document in documents:
+        with suppress(DeadLetterUnreadable):
+            found.append(read_row(document, set_aside))
+    return found
 
 
 SHARED_FIELDS: Final = ("reason", "type", "exception", "where", "field", "kind", "redrivable")

@@ -17,7 +17,7 @@ from typing import Final
 from shared import inbox
 from shared.errors import Refused, Unavailable, Unknown
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
-from shared.runtime.core.reactor import RACES_MAX
+from shared.runtime.core.reactor import RACES_MAX, window_of
 from shared.runtime.core.record import Record
 from shared.runtime.core.store import Document, Store
 from shared.runtime.dead_letters.audit import Audit, Who
@@ -58,7 +58,7 @@ class Streams:
                 )
             if await self._dead_letters.stream(stream, 1):
                 record.blocked.setdefault(sender, STREAM_BLOCKED)
-            record.set_back(sender, number)
+            record.set_back(sender, number, window_of(sender))
             if not await self._store.save([record], datetime.now(UTC)):
                 break
         else:

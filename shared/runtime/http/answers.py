@@ -12,12 +12,11 @@ from shared.runtime import development
 from shared.runtime.core.audit import Document
 from shared.runtime.http.problems import ANSWER_HEADERS, problem, route_of
 from shared.runtime.http.replica import Replica
-from shared.runtime.http.trail import Trail, trail_of
+from shared.runtime.http.trail import REFUSED, Trail, trail_of
 
 _HEADERS: Final = [(name.lower().encode(), text.encode()) for name, text in ANSWER_HEADERS.items()]
 _NAMES: Final = frozenset(name for name, _ in _HEADERS)
 REQUEST_ID: Final = b"x-request-id"
-UNAUTHENTICATED: Final = 401
 
 
 class Answers:
@@ -68,7 +67,7 @@ class Answers:
 
 async def _settled(scope: Scope, trail: Trail, status: int) -> ASGIApp | None:
     """Write what has to be written. When that fails: the answer that goes out instead."""
-    if trail.actor is None and status != UNAUTHENTICATED:
+    if trail.actor is None and status not in REFUSED:
         return None
     replica: Replica = scope["app"].state.runtime
     if trail.actor is None:

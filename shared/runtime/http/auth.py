@@ -93,7 +93,7 @@ class Authenticator:
     def actor(self, authorization: str | None) -> Actor:
         """The caller behind an `Authorization: Bearer …` header.
 
-        Raises `Unauthenticated`; `Forbidden` for a token that can be trusted but has a role that is on no list; and
+        Raises `Unauthenticated`; `RoleUnknown` for a token that can be trusted but has a role that is on no list; and
         `Unavailable` while the issuer's keys are not known.
         """
         scheme, _, token = (authorization or "").partition(" ")

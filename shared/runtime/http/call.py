@@ -8,7 +8,7 @@ and a hint, and never repeats what the caller sent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -287,6 +287,23 @@ class Call:
         """What these records know, in the order asked for, if all are there and the caller's facility owns them."""
         found = await self.runtime.store.load([subject.name for subject in subjects])
         return [state_of(self._checked(found[one.name]), one.state) for one in subjects]
+
+    async def readable_states(
+        self, subjects: Iterable[Subject[S]], left_out: set[str]
+    ) -> dict[str, S]:
+        """What these records know, by subject, for a list or for work on many people. Raises as `states` does.
+
+        One that can't be read here is left out, and its subject is added to `left_out`, which the answer shows.
+        """
+        wanted = {subject.name: subject.state for subject in subjects}
+        records = await self.runtime.store.load(wanted)
+        found: dict[str, S] = {}
+        for name, state in wanted.items():
+            if records[name].unusable is not None:
+                left_out.add(name)
+            else:
+                found[name] = state_of(self._checked(records[name]), state)
+        return found
 
     async def state_if_any(self, subject: Subject[S]) -> S | None:
         """What the record knows; None while there is none. Another facility's is refused."""

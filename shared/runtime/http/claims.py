@@ -19,6 +19,8 @@ from shared.roles import role_and_service
 CLAIM_LENGTH_MAX: Final = 255
 """What OpenID Connect allows a `sub`."""
 WORDS_MAX: Final = 1_000
+NO_ROLE: Final = "unknown"
+"""What stands in the audit for a role that is on no list: it may be any text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,18 @@ class Actor:
     facility_id: str
     role: str
     service: str = ""
+
+
+class RoleUnknown(Forbidden):
+    """Whose role is on no list. The rest of the token is trusted: what they tried is written down as theirs."""
+
+    def __init__(self, actor: Actor) -> None:
+        super().__init__(
+            "role-unknown",
+            "The token has no role that may call this service.",
+            hint="Ask the issuer for a token with one of the roles in docs/security.md.",
+        )
+        self.actor: Final = actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +56,25 @@ class Claims:
     """None: the claim names the role itself."""
 
     def actor_of(self, claims: Mapping[str, Any], issuer: str) -> Actor:
-        """The caller. Raises `Unauthenticated` for claims that don't say who, `Forbidden` for a role on no list."""
+        """The caller. Raises `Unauthenticated` for claims that don't say who, `RoleUnknown` for a role on no list."""
         named, facilities = _found(claims, self.actor), _words(_found(claims, self.facility))
         if not isinstance(named, str) or not 0 < len(named) <= CLAIM_LENGTH_MAX:
             raise refused()
         # It stands in events and logs: it must be no free text.
         if len(facilities) != 1 or not legal("facilityid", facilities[0]):
             raise refused()
-        role, service = self._role(_words(_found(claims, self.role)))
         actor_id = named if legal("id", named) else derive_id("actor", issuer, named)
-        return Actor(actor_id, facilities[0], role, service)
+        known = self._role(_words(_found(claims, self.role)))
+        if known is None:
+            raise RoleUnknown(Actor(actor_id, facilities[0], NO_ROLE))
+        return Actor(actor_id, facilities[0], *known)
 
-    def _role(self, words: list[str]) -> tuple[str, str]:
+    def _role(self, words: list[str]) -> tuple[str, str] | None:
         if self.roles is None:
             found = list(dict.fromkeys(words))
         else:
             found = [role for group, role in self.roles.items() if group in words][:1]
-        known = role_and_service(found[0]) if len(found) == 1 else None
-        if known is None:
-            raise Forbidden(
-                "role-unknown",
-                "The token has no role that may call this service.",
-                hint="Ask the issuer for a token with one of the roles in docs/security.md.",
-            )
-        return known
+        return role_and_service(found[0]) if len(found) == 1 else None
 
 
 def refused() -> Unauthenticated:

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.errors import CareError, Forbidden, Unauthenticated, Unavailable
+from shared.errors import CareError, Unauthenticated, Unavailable
 from shared.runtime.http.auth import Authenticator, KeyUnknown
-from shared.runtime.http.claims import Actor
+from shared.runtime.http.claims import Actor, RoleUnknown
 from shared.runtime.http.problems import problem
 from shared.runtime.http.trail import trail_of
 
@@ -115,7 +115,13 @@ class Limits:
             return 0.0
         try:
             actor = await _caller(authenticator, given)
-        except (Unauthenticated, Forbidden, Unavailable):
+        except RoleUnknown as error:
+            trail_of(scope).actor = error.actor
+            wait_seconds = self._rates.spend(error.actor)
+            if has_body and not wait_seconds:
+                raise
+            return wait_seconds
+        except (Unauthenticated, Unavailable):
             if has_body:
                 raise
             return 0.0  # the route refuses it, if it asks for somebody

@@ -97,7 +97,8 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request) -> Response:
     """200 when the service takes commands and consumes events; 503 with the reasons otherwise.
 
-    `warnings` say what operators should look at although work goes on: `logs-failing`, `records-set-aside`.
+    `warnings` say what operators should look at although work goes on: `logs-failing`, `records-set-aside`,
+    `records-of-newer-version`.
     `rights_missing` names what Kafka does not let the service do, with the reason `broker-access-missing`.
     """
     runtime = _replica(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import datetime
 from typing import Annotated, Final, TypeVar
 
@@ -42,3 +42,8 @@ async def all_pages(
         after = page.next
         if after is None:
             return
+
+
+def left_out_field(left_out: Collection[str]) -> dict[str, list[str]]:
+    """For an answer over HTTP: `left_out` names the records that could not be read here, when there are any."""
+    return {"left_out": sorted(left_out)} if left_out else {}

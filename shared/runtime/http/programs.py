@@ -112,9 +112,11 @@ class Programs:
         """The time zone of a facility, as the directory has it: in it the facility's days begin and end."""
         return self._directory.zone_of(facility_id)
 
-    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
-        """Whose signatures a consent needs at this facility from somebody of this age; None: of full age."""
-        return self._directory.signatures(facility_id, age_years)
+    def signatures(
+        self, facility_id: str, age_years: int | None, *, adolescent: bool = False
+    ) -> tuple[str, ...]:
+        """Whose signatures a consent needs at this facility from somebody of this age; None: it is not known."""
+        return self._directory.signatures(facility_id, age_years, adolescent=adolescent)
 
     def notice_since(self, facility_id: str, today: date) -> date | None:
         """From when the notice on confidentiality holds that holds today; None where none is registered."""

@@ -53,7 +53,9 @@ class ProgramCatalogue(Protocol):
         """The time zone of a facility."""
         ...
 
-    def signatures(self, facility_id: str, age_years: int | None) -> tuple[str, ...]:
+    def signatures(
+        self, facility_id: str, age_years: int | None, *, adolescent: bool = False
+    ) -> tuple[str, ...]:
         """Whose signatures a consent needs from somebody of this age."""
         ...
 

@@ -11,7 +11,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -19,14 +19,19 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource
 from faststream.kafka import KafkaBroker
 
+from shared.kit.batches import EscapedName, accept_any_name, patch_fetcher
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.connection import client_options
 from shared.runtime.kafka.names import Names
 
+POLL_RECORDS_MAX: Final = 2_000
+"""A small batch can hold a million messages; this many are given out at once, unless a caller says otherwise."""
+
 
 def new_consumer(kafka: KafkaConnection, **settings: Any) -> NamedConsumer:
     """A consumer, not yet started. Raises `ConfigurationError` for settings that can't be used."""
-    return NamedConsumer(names=Names.of(kafka), **client_options(kafka), **settings)
+    options: dict[str, Any] = {"max_poll_records": POLL_RECORDS_MAX} | settings
+    return NamedConsumer(names=Names.of(kafka), **client_options(kafka), **options)
 
 
 def new_producer(kafka: KafkaConnection, **settings: Any) -> NamedProducer:
@@ -51,6 +56,7 @@ class NamedConsumer(AIOKafkaConsumer):
     """A consumer whose topics, group and messages have our names."""
 
     def __init__(self, *, names: Names, group_id: str | None = None, **settings: Any) -> None:
+        patch_fetcher()  # whoever reads a topic meets whatever lies on it
         self._names = names
         group = None if group_id is None else names.on_cluster(group_id)
         super().__init__(group_id=group, **settings)
@@ -160,6 +166,22 @@ class NamedProducer(AIOKafkaProducer):
     async def send(self, topic: str, *message: Any, **options: Any) -> Any:
         """What `AIOKafkaProducer.send` does, and with it `send_and_wait`."""
         return await super().send(self._names.on_cluster(topic), *message, **options)
+
+    async def send_again(
+        self, topic: str, message: ConsumerRecord[bytes, bytes], partition: int
+    ) -> None:
+        """Send a message as it came, byte for byte, also with header names that are not UTF-8. `flush` waits for it."""
+        headers = list(message.headers)
+        if not any(isinstance(name, EscapedName) for name, _ in headers):
+            stamp = message.timestamp
+            await self.send(topic, message.value, message.key, partition, stamp, headers=headers)
+            return
+        own: Any = self
+        batch = accept_any_name(own.create_batch())
+        batch.append(
+            timestamp=message.timestamp, key=message.key, value=message.value, headers=headers
+        )
+        await own.send_batch(batch, self._names.on_cluster(topic), partition=partition)
 
 
 class NamedAdmin:

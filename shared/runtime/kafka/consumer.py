@@ -10,23 +10,23 @@ for lost events, and `circuit_breaker.py` counts failures.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
+from time import monotonic
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from shared.contracts.topics import MAX_MESSAGE_BYTES, TOPICS
-from shared.errors import CareError, Refused, Unavailable
+from shared.errors import CareError, RecordIsNewer, Refused, Unavailable
 from shared.kit.aiokafka_patch import patch_offset_fetch
-from shared.kit.header_names import patch_header_names
 from shared.runtime.changes import Changes
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import STREAM_BLOCKED, DeadLetter
@@ -35,7 +35,7 @@ from shared.runtime.core.reactions import Reactions
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.relay import Relay
 from shared.runtime.core.store import Store
-from shared.runtime.core.work import Work
+from shared.runtime.core.work import Outcome, Work
 from shared.runtime.kafka.circuit_breaker import CircuitBreaker
 from shared.runtime.kafka.lag import Lag
 from shared.runtime.kafka.offset_commits import commit_offsets
@@ -57,9 +57,12 @@ from shared.runtime.logs import log, said
 from shared.runtime.metrics import Metrics
 from shared.runtime.retry import Backoff
 from shared.runtime.settings import ServiceSettings
+from shared.runtime.wall_clock import WallClock
 
 LOOK_AGAIN_MS: Final = 500
 """How long an idle consumer waits before it polls again. A message that arrives meanwhile wakes it at once."""
+NEWER_AGAIN_SECONDS: Final = 5.0
+"""How often a partition that waits for a newer version of the service is tried again."""
 RESUMABLE: Final = ("dead-letter-limit", "history-removed")
 """The codes of a halt that an operator's command can end."""
 
@@ -79,13 +82,16 @@ class Consumer(ConsumerRebalanceListener):
         clock: Clock,
         metrics: Metrics,
         passing: Passing | None = None,
+        wall_clock: WallClock | None = None,
     ) -> None:
+        """While `wall_clock` differs from the store's no batch is decided; None where the clock is stepped."""
         self._reactions = reactions
         self._reactor = reactor
         self._relay = relay
         self._store = store
         self.reader: Final = Reader(reactions, passing)
         self._clock = clock
+        self._wall_clock = wall_clock
         self._metrics = metrics
         self._busy = asyncio.Lock()
         self._changes = Changes()
@@ -100,6 +106,9 @@ class Consumer(ConsumerRebalanceListener):
         self._circuit_breaker = CircuitBreaker(
             settings.dead_letters_in_a_row_max, settings.dead_letters_in_window_max
         )
+        self._newer: set[TopicPartition] = set()
+        """The partitions that wait for a newer version of the service."""
+        self._newer_again_at = 0.0
         self.halted: str | None = None
         """The code of the halt that waits for an operator; None while the consumer runs."""
         self.healthy = True
@@ -111,7 +120,6 @@ class Consumer(ConsumerRebalanceListener):
     def attach(self, broker: KafkaBroker) -> None:
         """Register with FastStream. Its own parser is replaced: it raises on a header that is not UTF-8."""
         patch_offset_fetch()
-        patch_header_names()
         settings = self._settings
         self._subscriber = broker.subscriber(
             *self._reactions.topics,
@@ -141,14 +149,23 @@ class Consumer(ConsumerRebalanceListener):
 
         An idle consumer spends half of its time in that sleep, and an event that arrives then waits for its end.
         """
+        self._try_newer_again(kafka)
         batches: Mapping[TopicPartition, list[Message]] = await kafka.getmany(
             timeout_ms=LOOK_AGAIN_MS, max_records=self._settings.batch_records
         )
         messages = tuple(chain.from_iterable(batches.values()))
         self._positions.take(messages)
+        await self._pass_over(kafka)
         if not messages:
             self._lag.look(self.behind())
         return messages
+
+    async def _pass_over(self, kafka: AIOKafkaConsumer) -> None:
+        """See where nothing but a transaction's marker is left: it is neither behind nor waited for."""
+        behind = [partition for partition, count in self.behind().items() if count]
+        with suppress(KafkaError):  # the partitions have moved
+            if behind and await self._positions.pass_over(kafka, behind):
+                self._changes.notify()
 
     @property
     def _kafka(self) -> AIOKafkaConsumer:
@@ -175,6 +192,7 @@ class Consumer(ConsumerRebalanceListener):
                 self._pause()
                 return
             try:
+                self._check_clock()
                 await self._process(await self._without_gaps(messages))
             except asyncio.CancelledError:
                 self._rewind(first)
@@ -191,6 +209,15 @@ class Consumer(ConsumerRebalanceListener):
                 self._backoff.reset()
                 return
         await self._backoff.pause()
+
+    def _check_clock(self) -> None:
+        """Raises `Unavailable` while this replica's clock is wrong: rules would decide by it."""
+        if self._wall_clock is not None and self._wall_clock.differs:
+            raise Unavailable(
+                "clock-differs",
+                "This replica's clock is wrong.",
+                hint="Correct it; the batch is fetched again.",
+            )
 
     async def _without_gaps(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Leave out partitions whose batch does not begin where the last one ended, and fetch them again."""
@@ -211,10 +238,15 @@ class Consumer(ConsumerRebalanceListener):
         return continuous
 
     async def _process(self, batch: Sequence[Message]) -> None:
-        works, dead_letters = self._read(batch)
+        read, dead_letters = self._read(batch)
         await self._store.add_dead_letters(dead_letters)
         successes = [False] * len(dead_letters)
-        for outcome in await self._reactor.submit(works) if works else ():
+        works = [work for work, _ in read]
+        outcomes = await self._reactor.submit(works) if works else ()
+        newer = _of_newer_records(zip(outcomes, (message for _, message in read), strict=True))
+        for outcome in outcomes:
+            if isinstance(outcome.error, RecordIsNewer):
+                continue
             if outcome.error is not None:
                 raise outcome.error
             failed = outcome.status.is_failure
@@ -224,7 +256,8 @@ class Consumer(ConsumerRebalanceListener):
                 successes.append(not failed)
         for dead_letter in dead_letters:
             self._metrics.dead_letters.labels(dead_letter.reason).inc()
-        await self._complete(batch)
+        await self._complete(_before(newer, batch))
+        self._leave_to_newer(newer, batch)
         if self._circuit_breaker.trips(successes):
             self.halt("dead-letter-limit")
 
@@ -238,9 +271,44 @@ class Consumer(ConsumerRebalanceListener):
         handled = {TopicPartition(m.topic, m.partition): m.timestamp / 1000 for m in batch}
         self._lag.look(self.behind(), handled)
 
-    def _read(self, batch: Sequence[Message]) -> tuple[list[Work], list[DeadLetter]]:
-        """The work in a batch, and the dead letters of the messages that can't be put in order."""
-        works: list[Work] = []
+    def _leave_to_newer(
+        self, newer: Mapping[TopicPartition, int], batch: Sequence[Message]
+    ) -> None:
+        """Pause the partitions at whose place a newer version's record is in the way; all others go on.
+
+        What comes behind in such a partition is fetched again; what of it is saved already, the inbox recognises.
+        """
+        for partition in first_offsets(batch).keys() - newer.keys():
+            self._newer.discard(partition)
+        for partition, offset in newer.items():
+            if partition not in self._newer:
+                log.warning(
+                    "partition.left_to_newer",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    offset=offset,
+                )
+            self._newer.add(partition)
+            self._rewind({partition: offset})
+            self._kafka.pause(partition)
+            self._newer_again_at = monotonic() + NEWER_AGAIN_SECONDS
+
+    def _try_newer_again(self, kafka: AIOKafkaConsumer) -> None:
+        """Fetch again, now and then, what waits for the newer version: it may have been taken back."""
+        if self._newer and self.halted is None and monotonic() >= self._newer_again_at:
+            self._newer_again_at = monotonic() + NEWER_AGAIN_SECONDS
+            kafka.resume(*self._newer & kafka.assignment())
+
+    @property
+    def left_to_newer(self) -> bool:
+        """Partitions wait for a newer version of the service, which wrote a record that their next event is about."""
+        return bool(self._newer)
+
+    def _read(
+        self, batch: Sequence[Message]
+    ) -> tuple[list[tuple[Work, Message]], list[DeadLetter]]:
+        """The work in a batch, each with its message, and the dead letters of what can't be put in order."""
+        works: list[tuple[Work, Message]] = []
         dead_letters: list[DeadLetter] = []
         now = self._clock.now()
         for message in batch:
@@ -248,7 +316,7 @@ class Consumer(ConsumerRebalanceListener):
             if read.envelope is not None:
                 self._sequence_gaps.check(read.envelope, self.reader.sequence_max(message))
             if read.work is not None:
-                works.append(read.work)
+                works.append((read.work, message))
             elif read.dead_letter is not None:
                 dead_letters.append(read.dead_letter)
             elif read.envelope is not None:
@@ -359,6 +427,7 @@ class Consumer(ConsumerRebalanceListener):
             with suppress(Unavailable):  # the next owner reads a little more
                 await self.note_positions()
             self._positions.forget()
+            self._newer.clear()
             self._sequence_gaps.forget()
             self._lag.assigned(())
             self.healthy = True  # what it waited to save, another replica saves now
@@ -394,7 +463,7 @@ class Consumer(ConsumerRebalanceListener):
                     self._halt_on(lost)
                 else:
                     self._seek_behind()
-        caught_up = self.halted is None and await self._positions.caught_up(kafka)
+        caught_up = self.halted is None and await self._positions.caught_up(kafka, self._newer)
         self._stall.look(self._positions.progress, done=caught_up)
         return caught_up
 
@@ -408,6 +477,12 @@ class Consumer(ConsumerRebalanceListener):
         """The partition numbers held of *every* topic: this replica runs the deadlines of their records."""
         kafka = self._joined
         return [] if kafka is None else self._positions.buckets(kafka.assignment())
+
+    @property
+    def firing_buckets(self) -> list[int]:
+        """Those of `buckets` whose deadlines may fire: not where a partition waits for a newer version."""
+        waiting = {partition.partition for partition in self._newer}
+        return [bucket for bucket in self.buckets if bucket not in waiting]
 
     @property
     def topics(self) -> Sequence[str]:
@@ -465,6 +540,29 @@ class Consumer(ConsumerRebalanceListener):
                 yield
         finally:
             self._changes.notify()
+
+
+def _of_newer_records(
+    decided: Iterable[tuple[Outcome, Message]],
+) -> dict[TopicPartition, int]:
+    """By partition: the first offset whose event is about a record that a newer version of the service wrote."""
+    found: dict[TopicPartition, int] = {}
+    for outcome, message in decided:
+        if isinstance(outcome.error, RecordIsNewer):
+            found.setdefault(TopicPartition(message.topic, message.partition), message.offset)
+    return found
+
+
+def _before(stops: Mapping[TopicPartition, int], batch: Sequence[Message]) -> Sequence[Message]:
+    """The messages of a batch that lie before these offsets, and all of the other partitions."""
+    if not stops:
+        return batch
+    return [
+        message
+        for message in batch
+        if (stop := stops.get(TopicPartition(message.topic, message.partition))) is None
+        or message.offset < stop
+    ]
 
 
 async def _unparsed(messages: tuple[Message, ...]) -> KafkaMessage:

@@ -102,6 +102,8 @@ class Positions:
         """Where to fetch from, where the group's committed offset is ahead of what the store has saved."""
         self._taken: dict[TopicPartition, int] = {}
         """The offset after the last message that the client has given out, whether it has been applied or not."""
+        self._passed: dict[TopicPartition, int] = {}
+        """How far the client has come where all that it gave out is applied: past what no application sees."""
         self._target: dict[TopicPartition, int] | None = None
         """The ends of the topics at assignment; None until they are asked for."""
 
@@ -129,6 +131,7 @@ class Positions:
                 await self._verify(client, partition, expected)
             if offset > expected and self._sought.get(partition) != expected:
                 self._sought[partition] = expected
+                self._passed.pop(partition, None)
                 gaps.append(Gap(partition, expected, offset))
             else:
                 self._sought.pop(partition, None)
@@ -184,6 +187,8 @@ class Positions:
 
     def rewound(self, first: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Where to fetch a batch again that began at `first`: never behind what should come next."""
+        for partition in first:
+            self._passed.pop(partition, None)
         return {
             partition: min(offset, self._expected.get(partition, offset))
             for partition, offset in first.items()
@@ -214,6 +219,7 @@ class Positions:
         self._sought.clear()
         self._behind.clear()
         self._taken.clear()
+        self._passed.clear()
 
     def assigned(self) -> None:
         """The assignment is new: its ends have to be asked for."""
@@ -236,8 +242,10 @@ class Positions:
         """Note messages as soon as the client has given them out: they are not applied yet, and it has passed them."""
         self._taken |= end_offsets(messages)
 
-    async def caught_up(self, client: Client) -> bool:
-        """Everything that was on the topics at assignment has been applied.
+    async def caught_up(
+        self, client: Client, apart: Collection[TopicPartition] = frozenset()
+    ) -> bool:
+        """Everything that was on the topics at assignment has been applied, but for the partitions `apart`.
 
         Where a partition ends with what no application sees, the last message lies before its end: then the client has
         come to the end, and all that it has given out is applied.
@@ -247,6 +255,8 @@ class Positions:
             return False
         for partition, end in target.items():
             expected = self._expected.get(partition, 0)
+            if partition in apart:
+                continue
             if expected < end and (
                 partition in self._behind
                 or expected < self._taken.get(partition, 0)
@@ -254,6 +264,23 @@ class Positions:
             ):
                 return False
         return target is self._target
+
+    async def pass_over(self, client: Client, partitions: Iterable[TopicPartition]) -> bool:
+        """Note how far the client has come on partitions of which nothing is in hand. Returns whether it has moved.
+
+        A message that it has dropped lies before that as well: `without_gaps` finds it, when the next one comes.
+        """
+        moved = False
+        for partition in partitions:
+            expected = self._expected.get(partition)
+            if expected is None or partition in self._behind:
+                continue
+            if expected >= self._taken.get(partition, 0):
+                position = await client.position(partition)
+                moved |= position > max(expected, self._passed.get(partition, 0))
+                if self._expected.get(partition) == expected:  # no rebalance meanwhile
+                    self._passed[partition] = position
+        return moved
 
     @property
     def progress(self) -> int:
@@ -273,9 +300,9 @@ class Positions:
         return self._expected
 
     def next_offsets(self, assigned: Collection[TopicPartition]) -> dict[str, int]:
-        """The next offset to be applied, by `topic/partition`, of the partitions held."""
+        """The next offset to be applied, by `topic/partition`, of the partitions held: past what nobody can apply."""
         return {
-            place(partition): offset
+            place(partition): max(offset, self._passed.get(partition, 0))
             for partition, offset in self._expected.items()
             if partition in assigned
         }

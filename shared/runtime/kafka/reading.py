@@ -11,7 +11,14 @@ from pydantic import ValidationError
 
 from shared.contracts.event import MAX_EVENT_BYTES, Envelope, EnvelopeError, Event, read_envelope
 from shared.decision import Cause, Decision, Foreign, State
-from shared.runtime.core.dead_letter import DeadLetter, message_original, size_of, unreadable
+from shared.kit.unpacking import Packed
+from shared.runtime.core.dead_letter import (
+    BATCH_TOO_LARGE,
+    DeadLetter,
+    message_original,
+    size_of,
+    unreadable,
+)
 from shared.runtime.core.passing import Passing, stream_name
 from shared.runtime.core.reactions import Reaction, Reactions
 from shared.runtime.core.work import StreamPosition, Work
@@ -41,6 +48,8 @@ class Reader:
 
     def read(self, message: Message, now: datetime) -> Read:
         """Read one message; its work is to be decided at `now` (domain time)."""
+        if isinstance(message.value, Packed):
+            return Read(dead_letter=_unreadable(message, None, BATCH_TOO_LARGE))
         try:
             envelope = _envelope(message)
         except EnvelopeError as error:

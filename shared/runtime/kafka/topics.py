@@ -190,6 +190,28 @@ async def partition_differences(
     ]
 
 
+async def replication_differences(
+    kafka: KafkaConnection, topics: Iterable[Topic], least: int = 1
+) -> list[Difference]:
+    """Topics with fewer replicas than `least`, or than another of these topics has. Raises `Unavailable`."""
+    async with admin_client(kafka) as admin:
+        found = {topic.name: replicas for topic, replicas, _ in await _settings(admin, topics)}
+    wanted = max(least, *found.values(), 0)
+    return [
+        Difference(name, "replication", str(wanted), str(replicas))
+        for name, replicas in found.items()
+        if replicas < wanted
+    ]
+
+
+async def replication_of(kafka: KafkaConnection, name: str) -> int | None:
+    """How many replicas each partition of a topic has; None for a topic that is not there. Raises `Unavailable`."""
+    async with admin_client(kafka) as admin:
+        if name not in await admin.list_topics():
+            return None
+        return (await _described(admin, [name]))[name].replicas
+
+
 async def repair_settings(kafka: KafkaConnection, topics: Iterable[Topic]) -> None:
     """Set what differs as the catalogue says. What an operator set beside that stays. Raises `Unavailable`."""
     async with admin_client(kafka) as admin:

@@ -12,18 +12,23 @@ then.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from pymongo import UpdateOne
 
+from shared import inbox
+from shared.contracts.event import event_bytes
 from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import ConfigurationError, Unavailable
+from shared.kit.unpacking import Packed
 from shared.runtime.connections import KafkaConnection
+from shared.runtime.core.documents import Document
 from shared.runtime.core.partitions import partition_of
 from shared.runtime.core.store import MongoStore, translated
 from shared.runtime.kafka.clients import new_consumer, new_producer
@@ -37,14 +42,22 @@ from shared.runtime.kafka.startup_checks import (
     remember_topics,
     topic_ids,
 )
-from shared.runtime.kafka.topics import admin_client, ensure_topics, partition_counts
+from shared.runtime.kafka.topics import (
+    admin_client,
+    ensure_topics,
+    partition_counts,
+    replication_of,
+)
 from shared.runtime.logs import log
 from shared.runtime.recovery.rebuild import check_stopped
 from shared.runtime.retry import Backoff
+from shared.runtime.set_aside import MISREAD, UNREADABLE
 
 ASIDE: Final = ".aside"
 LOOKS_MAX: Final = 100
 BULK: Final = 500
+BATCH_OVERHEAD_BYTES: Final = 16 * 1024
+"""Room for what a batch adds to a message: a length with each header, and the batch's own head."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +71,16 @@ class Party:
 
 
 async def migrate(
-    kafka: KafkaConnection, topic: Topic, parties: Sequence[Party], report: Callable[[str], None]
+    kafka: KafkaConnection,
+    topic: Topic,
+    parties: Sequence[Party],
+    report: Callable[[str], None],
+    replication: int = 1,
 ) -> int:
     """Migrate a topic; `report` gets each phase. Returns how many messages are on the topic afterwards.
+
+    The new topic has as many replicas as the old one; `replication` is for a topic that is not there at all. A message
+    that is larger than a topic takes, and so no event, is left out and reported.
 
     Raises `ConfigurationError` when a service runs or has not consumed everything, `Unavailable` while a dependency is
     away.
@@ -71,32 +91,32 @@ async def migrate(
     key = f"migration:{topic.name}"
     metadata = await owner.store.metadata(key)
     phase, whole = metadata.get("phase"), metadata.get("whole", False)
+    replicas = metadata.get("replicas") or await replication_of(kafka, topic.name) or replication
     if phase is None:
         whole = False
         found = (await partition_counts(kafka, [topic.name]))[topic.name]
         await _check_drained(kafka, replace(topic, partitions=found), owner, parties)
         if found != topic.partitions and found:
             report(f"copying {topic.name} aside")
-            await _recreate(kafka, _aside(topic))
-            await _copy(kafka, replace(topic, partitions=found), _aside(topic))
-            phase, whole = (
-                "aside",
-                await _is_whole(kafka, replace(topic, partitions=found), parties),
-            )
-            await owner.store.set_metadata(key, {"phase": phase, "whole": whole})
+            await _recreate(kafka, _aside(topic), replicas)
+            old = replace(topic, partitions=found)
+            left_out = await _copy(kafka, old, _aside(topic), report)
+            phase, whole = "aside", not left_out and await _is_whole(kafka, old, parties)
+            note = {"phase": phase, "whole": whole, "replicas": replicas}
+            await owner.store.set_metadata(key, note)
     if phase == "aside":
         report(f"creating {topic.name} with {topic.partitions} partitions")
-        await _recreate(kafka, topic)
-        await _copy(kafka, _aside(topic), topic)
+        await _recreate(kafka, topic, replicas)
+        await _copy(kafka, _aside(topic), topic, report)
         await owner.store.set_metadata(key, {"phase": "back"})
-    await ensure_topics(kafka, [topic])
+    await ensure_topics(kafka, [topic], replicas)
     report("setting offsets to the end")
     for party in parties:
         if topic.name in party.inputs:
             before = [0] * topic.partitions if whole else await _numbers_given(owner, party, topic)
             await remember_numbers(party.store, topic, before)
         await _set_to_end(kafka, topic, party)
-    await owner.store.set_metadata(key, {"phase": None})
+    await owner.store.set_metadata(key, {"phase": None, "replicas": None})
     await _delete(kafka, topic.name + ASIDE)
     ends = (await end_offsets(kafka, [topic]))[topic.name]
     log.warning("topic.migrated", topic=topic.name, count=sum(ends))
@@ -123,11 +143,34 @@ async def _check_drained(
     for party in parties:
         if topic.name not in party.inputs:
             continue
-        async with _reading(kafka, party.name) as consumer:
-            for number, end in enumerate(ends):
-                committed = await consumer.committed(TopicPartition(topic.name, number))
-                if end and (committed or 0) < end:
-                    raise _undrained(f"{party.name} has not consumed all of {topic.name}/{number}")
+        behind = await _not_consumed(kafka, topic, party, ends)
+        if behind is not None:
+            raise _undrained(f"{party.name} has not consumed all of {topic.name}/{behind}")
+
+
+async def _not_consumed(
+    kafka: KafkaConnection, topic: Topic, party: Party, ends: Sequence[int]
+) -> int | None:
+    """A partition with a message that a subscriber has not consumed; None when there is none.
+
+    A partition may end with what no subscriber is ever given: a transaction's marker.
+    """
+    async with _reading(kafka, party.name) as consumer:
+        wanted = {TopicPartition(topic.name, number): end for number, end in enumerate(ends)}
+        committed = {place: await consumer.committed(place) or 0 for place in wanted}
+        left = {place: end for place, end in wanted.items() if committed[place] < end}
+        if not left:
+            return None
+        beginnings = await consumer.beginning_offsets(list(left))
+        consumer.assign(list(left))
+        for place in left:
+            if committed[place] < beginnings[place]:
+                return place.partition
+            consumer.seek(place, committed[place])
+        while any([await consumer.position(place) < end for place, end in left.items()]):
+            for place in await consumer.getmany(timeout_ms=500):
+                return place.partition
+    return None
 
 
 async def _is_whole(kafka: KafkaConnection, topic: Topic, parties: Sequence[Party]) -> bool:
@@ -151,13 +194,24 @@ async def _numbers_given(owner: Party, reader: Party, topic: Topic) -> list[int]
 
     with translated():
         async for document in owner.store.collection("records").find({}, {"next_sequence": 1}):
-            note(document["_id"], document["next_sequence"] - 1)
+            with _set_aside(document):
+                note(document["_id"], document["next_sequence"] - 1)
         async for document in reader.store.collection("records").find({}, {"inbox": 1}):
-            for stream, known in document["inbox"].items():
-                publisher, _, subject = stream.partition("|")
-                if publisher == owner.name:
-                    note(subject or document["_id"], known[0])
+            with _set_aside(document):
+                for stream, known in document["inbox"].items():
+                    publisher, _, subject = stream.partition("|")
+                    if publisher == owner.name:
+                        note(subject or document["_id"], inbox.read(known)[0])
     return highest
+
+
+@contextmanager
+def _set_aside(document: Document) -> Generator[None]:
+    """Go on without a record that can't be read: what the other side of the topic knows of its numbers still counts."""
+    try:
+        yield
+    except MISREAD:
+        log.error("record.set_aside", subject=str(document["_id"]), reason=UNREADABLE)
 
 
 def _undrained(what: str) -> ConfigurationError:
@@ -168,12 +222,12 @@ def _undrained(what: str) -> ConfigurationError:
     )
 
 
-async def _recreate(kafka: KafkaConnection, topic: Topic) -> None:
+async def _recreate(kafka: KafkaConnection, topic: Topic, replicas: int) -> None:
     await _delete(kafka, topic.name)
     backoff = Backoff()
     for _ in range(LOOKS_MAX):
         with suppress(Unavailable):  # the broker is still removing the old one
-            await ensure_topics(kafka, [topic])
+            await ensure_topics(kafka, [topic], replicas)
             if sum((await end_offsets(kafka, [topic]))[topic.name]) == 0:
                 return
         await backoff.pause()
@@ -195,27 +249,30 @@ async def _delete(kafka: KafkaConnection, name: str) -> None:
             await backoff.pause()
 
 
-async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
-    """Copy every message, in the order of each key. Raises `Unavailable` unless all of them arrived."""
+async def _copy(
+    kafka: KafkaConnection, source: Topic, target: Topic, report: Callable[[str], None]
+) -> int:
+    """Copy every message that can be an event, in the order of each key. Returns how many were left out.
+
+    Raises `Unavailable` unless all others arrived.
+    """
     producer = new_producer(
         kafka,
         acks="all",
         enable_idempotence=True,
         max_request_size=MAX_MESSAGE_BYTES,
     )
-    copied = 0
+    copied = left_out = 0
     try:
         await producer.start()
         async for message in _messages(kafka, source):
+            if _too_large(message):
+                report(_left_out(message))
+                left_out += 1
+                continue
             key = message.key or b""
-            await producer.send(
-                target.name,
-                message.value,
-                message.key,
-                partition_of(key.decode(errors="replace"), target.partitions),
-                message.timestamp,
-                headers=list(message.headers),
-            )
+            partition = partition_of(key.decode(errors="replace"), target.partitions)
+            await producer.send_again(target.name, message, partition)
             copied += 1
         await producer.flush()
     except (KafkaError, OSError) as error:
@@ -230,6 +287,26 @@ async def _copy(kafka: KafkaConnection, source: Topic, target: Topic) -> None:
             f"{arrived} of {copied} messages arrived.",
             hint="Run the same command again: it copies the messages again.",
         )
+    return left_out
+
+
+def _too_large(message: ConsumerRecord[bytes, bytes]) -> bool:
+    """No topic takes it as it is: it was packed when it came."""
+    size = event_bytes(message.key, message.headers, len(message.value or b""))
+    return isinstance(message.value, Packed) or size > MAX_MESSAGE_BYTES - BATCH_OVERHEAD_BYTES
+
+
+def _left_out(message: ConsumerRecord[bytes, bytes]) -> str:
+    """A line on a message that is not copied: where it was, and what would be known again."""
+    value = message.value or b""
+    if isinstance(value, Packed):
+        length, digest = value.length, value.sha256
+    else:
+        length, digest = len(value), sha256(value).hexdigest()
+    place = f"{message.topic}/{message.partition}/{message.offset}"
+    return (
+        f"left out, because it is too large for an event: {place}, {length} bytes, SHA-256 {digest}"
+    )
 
 
 async def _messages(

@@ -1,10 +1,11 @@
 """Rebuilds a store that was lost, or restored from an older backup, from its journal while the service is stopped.
 
-The rebuild takes the newest copy of every record: from the journal, or from the store where that is newer. It compares
-the copies with the service's own topic, writes them to a second collection, and only then replaces `records` with that
-collection. It sets the offsets of the service back to the beginning: the service consumes everything again, and the
-inbox recognises what the copies already contain. The rebuild also restores the entries of the audit that only the
-journal has.
+The rebuild takes the newest copy of every record: from the journal, or from the store where that is newer. A copy
+that can be read is preferred to one that can't. A record without such a copy stays as the store has it, and the
+service sets it aside. The rebuild compares the copies with the service's own topic, writes them to a second
+collection, and only then replaces `records` with that collection. It sets the offsets of the service back to the
+beginning: the service consumes everything again, and the inbox recognises what the copies already contain. The
+rebuild also restores the entries of the audit that only the journal has.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document, rearm
 from shared.runtime.core.record import DEADLINES
 from shared.runtime.core.store import MongoStore, Store, translated
+from shared.runtime.core.work import SEQUENCE_MAX
 from shared.runtime.kafka import own_topic
 from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.identity import adopt
@@ -34,12 +36,15 @@ from shared.runtime.kafka.producer import unavailable
 from shared.runtime.kafka.topics import admin_client
 from shared.runtime.logs import log
 from shared.runtime.recovery.journal import Keyring, read_journal, unreadable_journal
+from shared.runtime.set_aside import MISREAD, UNREADABLE
 
 SHADOW: Final = "records_rebuilt"
 BEFORE: Final = "records_before"
 WHOLE_TOPIC: Final = 10**12
 WRITES_PER_BULK: Final = 500
 NOTHING_SAID: Final[Mapping[str, Any]] = {"next_sequence": 1}
+NOTHING_NEW: Final[Mapping[str, Any]] = {"next_sequence": SEQUENCE_MAX}
+NO_COPY: Final = (False, -1)
 FACTS: Final = (
     "state",
     "schema",
@@ -66,6 +71,8 @@ class Rebuilt:
     state_hash: str
     blocked: int
     """Records with a stream that is still blocked."""
+    set_aside: tuple[str, ...] = ()
+    """The records of which no copy reads. They stay as they are."""
 
 
 def state_hash(documents: Iterable[Mapping[str, Any]]) -> str:
@@ -106,21 +113,35 @@ async def rebuild(
     """
     await check_stopped(kafka, service)
     newest, from_journal, unreadable = await _newest(store, kafka, service, keyring)
+    damaged = sorted(subject for subject, one in newest.items() if not store.reads(one))
+    for subject in damaged:
+        log.error("record.set_aside", subject=subject, reason=UNREADABLE)
+    sound = {subject: one for subject, one in newest.items() if subject not in damaged}
     if (own := TOPICS.get(f"care.{service}")) is not None:
-        await check_numbers(kafka, own, store, newest)
-    for document in newest.values():
-        _prepare(document)
+        # Nothing is published of what is set aside, whatever number it has.
+        await check_numbers(kafka, own, store, sound | dict.fromkeys(damaged, NOTHING_NEW))
+    for document in sound.values():
+        with suppress(*MISREAD):  # of a newer version's record nobody here knows the form
+            _prepare(document)
     await _swap_in(store, newest)
     await begin_anew(kafka, service, store, inputs)
-    blocked = sum(bool(document["blocked"]) for document in newest.values())
+    blocked = sum(bool(document.get("blocked")) for document in sound.values())
     log.warning("records.rebuilt", count=len(newest))
-    return Rebuilt(len(newest), from_journal, unreadable, state_hash(newest.values()), blocked)
+    return Rebuilt(
+        len(newest),
+        from_journal,
+        unreadable,
+        state_hash(newest.values()),
+        blocked,
+        tuple(damaged),
+    )
 
 
 async def _newest(
     store: MongoStore, kafka: KafkaConnection, service: str, keyring: Keyring
 ) -> tuple[dict[str, Document], int, int]:
     found: dict[str, Document] = {}
+    ranks: dict[str, tuple[bool, int]] = {}
     audit_log = MongoAudit(store.database)
     unreadable = 0
     async for document in read_journal(kafka, service, keyring):
@@ -128,21 +149,30 @@ async def _newest(
             unreadable += 1
             continue
         if document["_id"].startswith(JOURNAL_PREFIX):
-            await restore(audit_log, document)
+            try:
+                await restore(audit_log, document)
+            except MISREAD:  # a copy of what was damaged already
+                unreadable += 1
             continue
-        known = found.get(document["_id"])
-        if known is None or known["version"] < document["version"]:
-            found[document["_id"]] = document
+        rank = _rank(store, document)
+        if ranks.get(document["_id"], NO_COPY) < rank:
+            found[document["_id"]], ranks[document["_id"]] = document, rank
     if unreadable and not found:
         raise unreadable_journal()
     from_journal = len(found)
     with translated():
         async for document in store.collection("records").find({}):
             known = found.get(document["_id"])
-            if known is None or known["version"] <= document["version"]:
+            if known is None or ranks[document["_id"]] <= _rank(store, document):
                 from_journal -= known is not None
                 found[document["_id"]] = document
     return found, from_journal, unreadable
+
+
+def _rank(store: MongoStore, copy: Document) -> tuple[bool, int]:
+    """Which of two copies of a record is taken: one that reads before one that does not, and then the newer one."""
+    version = copy.get("version")
+    return store.reads(copy), max(version, 0) if isinstance(version, int) else 0
 
 
 def _prepare(document: Document) -> None:

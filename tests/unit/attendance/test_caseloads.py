@@ -36,7 +36,11 @@ async def ids(clinic: Clinic, query: str = "") -> list[str]:
     return [row["episode_id"] for row in await listed(clinic, query)]
 
 
-def assigned(staff_id: str | None, role: Role = Role.COUNSELOR) -> intake.CareTeamAssigned:
+def assigned(
+    staff_id: str | None, role: Role = Role.COUNSELOR
+) -> intake.CareTeamAssigned | intake.CareTeamRoleVacated:
+    if staff_id is None:
+        return fact(intake.CareTeamRoleVacated, role=role)
     return fact(intake.CareTeamAssigned, role=role, staff_id=staff_id)
 
 

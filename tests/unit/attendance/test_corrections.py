@@ -244,7 +244,7 @@ def test_a_session_knows_its_roll_as_it_stands_and_hands_on_what_is() -> None:
 
 async def held(clinic: Clinic, *roster: str, **changes: Any) -> str:
     body = {
-        "modality": "psychoeducation",
+        "modality": "individual",
         "starts_at": (clinic.clock.now() + timedelta(hours=1)).isoformat(),
         "minutes_planned": 180,
         "roster": list(roster),

@@ -12,7 +12,7 @@ import pytest
 import services.attendance
 from services.attendance.screening import random_draw, screens, specimens
 from shared.contracts import attendance, plans
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE
 from shared.errors import CareError
 from tests.unit.attendance.screened import MONDAY, Screened
 from tests.unit.attendance.world import DAY, Episode
@@ -92,7 +92,7 @@ def test_every_day_has_the_same_chance_the_day_after_a_screen_too(days_since: in
 def test_weekly_in_the_first_month_then_monthly_and_a_court_s_program_as_it_says(
     terms: dict[str, Any], day: int, every: int | None
 ) -> None:
-    episode = Drawn(terms=ProgramTerms(**terms))
+    episode = Drawn(terms=HOUSE.replace(**terms))
     assert specimens.every_days(episode.state, MONDAY.astimezone(UTC) + day * DAY) == every
     if every is None:
         assert not episode.draw(0)

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.attendance.episode.handoffs import BackOnRoster, Dropped, LeftRoster, OffRoll
+from services.attendance.episode.seats import SeatFreed, SeatGiven, TakeSeat
 from shared.contracts import attendance, intake, plans
-from shared.contracts.attendance import CancelledBy
+from shared.contracts.attendance import CancelledBy, SeatReleaseReason
 from shared.contracts.codes import AttendanceLoop
 from shared.contracts.event import Event
 from shared.contracts.plans import DischargeKind
+from shared.decision import Handoff
 from tests.unit.attendance.clinic import Clinic
 from tests.unit.attendance.screened import Screened
 from tests.unit.attendance.test_replay import LEVEL_DOWN, fresh
@@ -66,7 +68,7 @@ ENDS = ("discharge", "graduation", "first contact")
 
 def shown(history: Any) -> Any:
     """The state without what is only remembered."""
-    return history.state.replace(ending=None, aside=None)
+    return history.state.replace(ending=None, aside=None, gaps=())
 
 
 days = st.lists(
@@ -234,3 +236,32 @@ def test_a_hand_over_that_was_never_begun() -> None:
     history, never = Episode(START), Episode(START)
     history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
     assert history.state == never.state
+
+
+@pytest.mark.parametrize("days", [0, 20])
+def test_an_episode_that_was_no_error_has_its_sessions_and_seats_again(days: int) -> None:
+    """Whoever should have been here all the time is expected at what is ahead, and asks for the seat anew."""
+    episode = Episode(START)
+    ahead = episode.book(START + timedelta(days=days + 3))
+    episode.handed(
+        SeatGiven(group_id=uid("group"), seats_left=3, level_code="2.1", track="evening")
+    )
+    before = shown(episode)
+    episode.hear(fact(intake.EpisodeEnteredInError))
+    episode.handed(
+        SeatFreed(
+            group_id=uid("group"),
+            seats_left=4,
+            reason=SeatReleaseReason.MOVED,
+            freed_at=episode.now,
+        )
+    )
+    episode.after(days=days)
+    known = len(episode.handing)
+    episode.hear(fact(intake.EpisodeEnteredInErrorUndone))
+    asked = list(episode.handing)[known:]
+    back, seat = BackOnRoster(episode_id=EPISODE_ID), TakeSeat(episode_id=EPISODE_ID)
+    assert Handoff(f"session/{ahead.session_id}", back) in asked
+    assert Handoff(f"group/{uid('group')}", seat) in asked
+    assert episode.state.bookings == before.bookings
+    assert not episode.state.seats

@@ -59,7 +59,7 @@ def test_what_is_said_of_it_says_whose_it_was() -> None:
     [corrected] = episode.of(attendance.AttendanceCorrected)
     assert corrected.family_only is True
     episode.roll(episode.book(local("2026-03-06 18:00")))
-    assert episode.of(attendance.SessionAttended)[-1].family_only is None
+    assert episode.of(attendance.SessionAttended)[-1].family_only is False
 
 
 def test_the_family_s_absence_is_not_the_patient_s() -> None:

@@ -17,7 +17,7 @@ from services.attendance.episode.values import Earned, TakenOut, WentBack
 from services.attendance.screening import breath_tests, incentives, screens
 from services.attendance.screening.incentives import TargetBehavior
 from shared.contracts import attendance, intake, plans
-from shared.contracts.attendance import NotProvidedKind
+from shared.contracts.attendance import LedgerCorrection, NotProvidedKind
 from shared.contracts.codes import MistakeReason
 from shared.contracts.terms import IncentiveTerms, ProgramTerms
 from shared.decision import HandoffBody
@@ -418,7 +418,51 @@ def test_a_reset_keeps_what_is_earned() -> None:
     )
     ledger.handed(body)
     [event] = ledger.of(attendance.IncentiveReset)
-    assert (event.amount_cents, event.total_cents, event.cap_cents) == (250, 500, 75_000)
+    assert (event.next_cents, event.total_cents, event.cap_cents) == (250, 500, 75_000)
+    assert event.year == 2026
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("earned"), st.sampled_from("abcdef"), st.integers(1, 900)),
+            st.tuples(st.just("undone"), st.sampled_from("abcdef"), st.just(0)),
+            st.tuples(st.just("reset"), st.just("a"), st.integers(1, 900)),
+        ),
+        max_size=20,
+    )
+)
+def test_the_published_amounts_add_up_to_the_total_after_each_event(
+    told: Sequence[tuple[str, str, int]],
+) -> None:
+    ledger = Ledger()
+    for what, key, cents in told:
+        if what == "earned":
+            ledger.earn(key, cents, 1_000)
+        elif what == "undone":
+            ledger.handed(TakenOut(keys=(key,), why=LedgerCorrection.MERGED))
+        else:
+            ledger.handed(
+                WentBack(
+                    episode_id=EPISODE_ID,
+                    screen_id=uid("screen"),
+                    next_cents=cents,
+                    cap_cents=1_000,
+                    year=2026,
+                )
+            )
+    entries: dict[str, int] = {}
+    for event in ledger.said:
+        if isinstance(event, attendance.IncentiveEarned):
+            entries[event.entry_id] = event.amount_cents
+        elif isinstance(event, attendance.IncentiveUndone):
+            assert entries.pop(event.entry_id) == event.amount_cents
+        assert isinstance(
+            event,
+            attendance.IncentiveEarned | attendance.IncentiveUndone | attendance.IncentiveReset,
+        )
+        assert (event.total_cents, event.year) == (sum(entries.values()), 2026)
+    assert ledger.state.total_cents(2026) == sum(entries.values())
 
 
 def test_what_was_another_person_s_moves_with_the_episode() -> None:
@@ -438,12 +482,24 @@ def test_what_was_another_person_s_moves_with_the_episode() -> None:
     deliver()
     assert (wrong.state.total_cents(2026), right.state.total_cents(2026)) == (0, 250)
     assert right.amounts == [(250, 250)]
+    [undone] = wrong.of(attendance.IncentiveUndone)
+    assert (undone.amount_cents, undone.total_cents, undone.year) == (250, 0, 2026)
+    assert undone.cause is LedgerCorrection.PERSON_CORRECTED
+    [entered] = right.of(attendance.IncentiveEarned)
+    assert entered.entry_id == undone.entry_id
 
 
-@pytest.mark.parametrize("ends", [intake.EpisodeEnteredInError, intake.AdmissionUndone])
-def test_an_episode_that_never_was_leaves_the_ledger(ends: Any) -> None:
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        (intake.EpisodeEnteredInError, LedgerCorrection.ENTERED_IN_ERROR),
+        (intake.AdmissionUndone, LedgerCorrection.ADMISSION_UNDONE),
+        (intake.ReferralMerged, LedgerCorrection.MERGED),
+    ],
+)
+def test_an_episode_that_never_was_leaves_the_ledger(ends: Any, why: LedgerCorrection) -> None:
     episode = Rewarded()
     episode.earn()
     key = f"{EPISODE_ID}/screen:{episode.screen_id}"
     episode.hear(fact(ends))
-    assert episode.told[-1] == TakenOut(keys=(key,))
+    assert episode.told[-1] == TakenOut(keys=(key,), why=why)

@@ -186,3 +186,14 @@ def test_nobody_settles_the_bookings_of_who_has_left() -> None:
     episode = at_once((1, 180))
     episode.hear(fact(plans.EpisodeDischarged, discharged_at=episode.now))
     assert episode.state.loops == {}
+
+
+def test_every_word_about_a_session_says_whether_the_family_was_alone() -> None:
+    episode = at_once((2, 180))
+    first, second = episode.booked.values()
+    episode.at(EVENING + 10 * HOUR)
+    episode.roll(second)
+    episode.roll(first)
+    for event in (attendance.SessionAttended, attendance.AttendanceCorrected):
+        assert {one.family_only for one in episode.of(event)} == {False}
+        assert "family_only" in event.model_json_schema()["required"]

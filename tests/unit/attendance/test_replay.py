@@ -185,7 +185,8 @@ def test_facts_of_two_sources_lead_to_the_same_in_any_order(name: str, data: st.
     for event in data.draw(interleaved(intakes, planned)):
         mixed.hear(event, again=data.draw(st.integers(0, 1)))
     later = START + timedelta(days=40)
-    assert mixed.at(later).state == straight.at(later).state
+    ends = [one.at(later).state.replace(voided=None) for one in (mixed, straight)]
+    assert ends[0] == ends[1]
     assert {e.NAME for e in mixed.said} == {e.NAME for e in straight.said}
 
 

@@ -250,7 +250,7 @@ async def test_everybody_is_credited_what_they_were_there_for(
     clinic: Clinic, line: dict[str, Any], credited: int, how: str, participation: str
 ) -> None:
     person = await clinic.admit("person")
-    body = a_session(clinic, person, modality="psychoeducation", minutes_planned=180)
+    body = a_session(clinic, person, minutes_planned=180)
     session_id = (await clinic.post("/sessions", body)).json()["session_id"]
     await clinic.after(hours=4)
     entry = {"episode_id": person, "participation": participation, **line}
@@ -271,7 +271,6 @@ MODALITIES = [
     ("individual", {}, True),
     ("family", {}, True),
     ("family", {"family_only": True}, False),
-    ("psychoeducation", {}, True),
     ("medication", {}, True),
     ("case_management", {}, False),
     ("wellness", {}, False),

@@ -8,7 +8,7 @@ import pytest
 
 from services.attendance.episode.episode_state import booked_sessions
 from shared.contracts import attendance, intake, plans
-from tests.unit.attendance.clinic import Clinic, code
+from tests.unit.attendance.clinic import PROGRAM, Clinic, code
 from tests.unit.attendance.world import HOUR, local
 from tests.unit.support import fact, uid
 
@@ -263,6 +263,33 @@ async def test_a_group_session_is_one_of_a_group(clinic: Clinic) -> None:
         assert code(await clinic.post("/sessions", body)) == (422, "group-missing")
 
 
+SEVERAL = ["psychoeducation", "individual", "family", "medication", "case_management", "wellness"]
+
+
+@pytest.mark.parametrize("modality", SEVERAL)
+async def test_what_several_patients_attend_is_a_session_of_a_group_by_whatever_name(
+    clinic: Clinic, modality: str
+) -> None:
+    """Fourteen people, or two; what educates is a group's even with one. A family is one patient and their own."""
+    everybody = [await clinic.admit(f"person {n}", program=PROGRAM) for n in range(14)]
+    body = {
+        "modality": modality,
+        "starts_at": (clinic.clock.now() + HOUR).isoformat(),
+        "minutes_planned": 60,
+    }
+    for several in (everybody, everybody[:2]):
+        answer = await clinic.post("/sessions", {**body, "roster": several})
+        assert code(answer) == (422, "group-missing")
+    alone = {**body, "roster": everybody[:1]}
+    if modality == "psychoeducation":
+        assert code(await clinic.post("/sessions", alone)) == (422, "group-missing")
+        await clinic.meets(await clinic.seated(*everybody[:2]), hours=1, modality=modality)
+        return
+    too_long = await clinic.post("/sessions", {**alone, "minutes_planned": 480})
+    assert code(too_long) == (422, "outside-program")
+    assert (await clinic.post("/sessions", alone)).status_code == 201
+
+
 async def test_a_make_up_is_for_those_of_the_group_who_need_it(clinic: Clinic) -> None:
     ann, bob, eve = [await clinic.admit(name) for name in ("ann", "bob", "eve")]
     group = await clinic.seated(ann, bob)
@@ -290,17 +317,10 @@ async def test_a_make_up_is_for_those_of_the_group_who_need_it(clinic: Clinic) -
 async def test_one_patient_never_cancels_for_all(clinic: Clinic) -> None:
     """The request of 14: each of three had offered 360, credited 180, short 180."""
     ann, bob = await clinic.admit("ann"), await clinic.admit("bob")
-    of_group = await clinic.meets(await clinic.seated(ann, bob), hours=3)
-    of_two = await clinic.post(
-        "/sessions",
-        {
-            "modality": "family",
-            "starts_at": (clinic.clock.now() + 30 * HOUR).isoformat(),
-            "minutes_planned": 60,
-            "roster": [ann, bob],
-        },
-    )
-    for session in (of_group, of_two.json()["session_id"]):
+    group = await clinic.seated(ann, bob)
+    of_group = await clinic.meets(group, hours=3)
+    of_families = await clinic.meets(group, hours=30, modality="family")
+    for session in (of_group, of_families):
         path = f"/sessions/{session}/cancel"
         assert code(await clinic.post(path, {"cancelled_by": "patient"})) == (409, "not-by-patient")
         assert (await clinic.post(path, {"cancelled_by": "weather"})).status_code == 200

@@ -10,8 +10,9 @@ import pytest
 
 from services.attendance.app import SERVICE
 from shared.contracts import plans
-from shared.contracts.terms import IncentiveTerms, ProgramTerms
+from shared.contracts.terms import HOUSE, IncentiveTerms
 from shared.roles import OWNERS
+from shared.testing.fakes import decoded, encoded
 from tests.unit.attendance.screened import MONDAY, prescribed
 from tests.unit.attendance.world import admission
 from tests.unit.served import Served, refused
@@ -25,7 +26,7 @@ X = uid("x")
 
 async def a_clinic(**terms: Any) -> Served:
     served = Served(SERVICE, MONDAY)
-    admitted = admission(MONDAY, person_id=PERSON_ID, terms=ProgramTerms(**terms))
+    admitted = admission(MONDAY, person_id=PERSON_ID, terms=HOUSE.replace(**terms))
     await served.hear(EPISODE, admitted)
     await served.hear(f"episode/{OTHER_ID}", admitted)
     return served
@@ -40,6 +41,21 @@ async def screened(served: Served, *, of: str = EPISODE_ID, **result: Any) -> st
     for step, more in [("collect", {}), ("results", body), ("interpret", {})]:
         await served.does(f"/screens/{screen_id}/{step}", {"episode_id": of, **more})
     return screen_id
+
+
+async def test_whose_record_cannot_be_read_is_left_out_of_the_draw() -> None:
+    served = await a_clinic()
+    record = f"episode/{OTHER_ID}"
+    whole = served.disk.records[record]
+    served.disk.records[record] = encoded(decoded(whole) | {"state": "gone"})
+    roster = {"episode_ids": [EPISODE_ID, OTHER_ID]}
+    answer = await served.acting_as("operator").does("/screens/draw", roster, key="today")
+    assert len(answer["drawn"]) + answer["not_drawn"] == 1
+    assert answer["left_out"] == [record]
+    served.disk.records[record] = whole
+    again = await served.does("/screens/draw", roster, key="today")
+    assert len(again["drawn"]) + again["not_drawn"] == 2
+    assert "left_out" not in again
 
 
 @pytest.mark.fact("1.8")

@@ -128,16 +128,6 @@ async def test_nothing_is_moved_or_put_back_for_who_has_left(clinic: Clinic, wha
 
 
 @pytest.mark.parametrize("what", DO)
-async def test_it_takes_place_for_those_who_are_still_here(clinic: Clinic, what: str) -> None:
-    ann, bob = await clinic.admit("ann"), await clinic.admit("bob")
-    session = await to_be_changed(clinic, what, ann, bob)
-    await leaves(clinic, ann)
-    assert (await changed(clinic, session, what)).status_code == 200
-    await clinic.after(hours=31)
-    assert (await clinic.state(f"session/{session}")).expected == (bob,)
-
-
-@pytest.mark.parametrize("what", DO)
 async def test_nobody_is_put_where_they_are_expected_elsewhere(clinic: Clinic, what: str) -> None:
     ann = await clinic.admit("ann")
     session = await to_be_changed(clinic, what, ann)

@@ -117,7 +117,7 @@ def test_the_catalogue_for_machines() -> None:
     assert [row["type"] for row in rows] == sorted(CATALOGUE)
     teams = load(Path(__file__).parents[3])
     assert [row["consumers"] for row in rows] == [consumers(row["type"], teams) for row in rows]
-    assert {row["sensitivity"] for row in rows} <= {"operational", "part2", "notes"}
+    assert {row["sensitivity"] for row in rows} <= {"operational", "part2"}
 
 
 def test_the_catalogue_of_one_publisher_for_people_and_machines() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from care.cli import app
@@ -203,6 +204,43 @@ def test_a_history_that_git_can_not_read_is_no_proof(tree: Path) -> None:
     shutil.rmtree(tree / ".git")
     (tree / ".git").write_text("gitdir: nowhere\n")
     assert "git can't read the history" in run("diff").output
+
+
+def test_a_shallow_clone_is_no_proof(
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lacks the commits in which something was released, as a workflow's checkout does that asks for one commit."""
+    git(tmp_path, "clone", "-q", "--depth=1", made["after"].as_uri(), "clone")
+    stand_in(monkeypatch, tmp_path / "clone")
+    done = run("diff")
+    assert done.exit_code == 1
+    assert "shallow" in done.output
+    assert "fetch-depth: 0" in done.output
+    git(tmp_path / "clone", "fetch", "-q", "--unshallow")
+    assert run("diff").exit_code == 0
+
+
+def test_a_workflow_checks_out_every_commit() -> None:
+    workflows = [*(ROOT / ".github" / "workflows").glob("*.yml")]
+    checkouts = [
+        step
+        for workflow in workflows
+        for job in yaml.safe_load(workflow.read_text())["jobs"].values()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("actions/checkout@")
+    ]
+    assert checkouts
+    assert all(one["with"]["fetch-depth"] == 0 for one in checkouts)
+
+
+def test_an_example_that_is_made_anew_is_named(released: Path) -> None:
+    example = released / files.EXAMPLES / f"{ATTENDED}.json"
+    example.write_text(example.read_text().replace("2026-03-02", "2026-03-03"))
+    done = run("diff")
+    assert done.exit_code == 1
+    assert f"{ATTENDED}\n  its published example was rewritten" in done.output
+    example.unlink()
+    assert "its published example is gone" in run("diff").output
 
 
 def test_another_baseline_is_named(released: Path, change: Callable[[Change], None]) -> None:

@@ -25,10 +25,12 @@ class Broker:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.partitions = {name: topic.partitions for name, topic in TOPICS.items()} | {OUTLET: 12}
         self.differences: list[Difference] = []
+        self.thin: list[Difference] = []
         self.takes_over = True
         monkeypatch.setattr(topics, "topics_with_prefix", self.outlets)
         monkeypatch.setattr(topics, "partition_counts", self.counts)
         monkeypatch.setattr(topics, "setting_differences", self.settings)
+        monkeypatch.setattr(topics, "replication_differences", self.replication)
         monkeypatch.setattr(topics, "repair_settings", self.repair)
 
     async def counts(self, _kafka: KafkaConnection, names: Iterable[str]) -> dict[str, int]:
@@ -41,6 +43,11 @@ class Broker:
     async def settings(self, _kafka: KafkaConnection, asked: Iterable[Topic]) -> list[Difference]:
         names = {topic.name for topic in asked}
         return [one for one in self.differences if one.topic in names]
+
+    async def replication(
+        self, _kafka: KafkaConnection, _asked: Iterable[Topic], _least: int
+    ) -> list[Difference]:
+        return self.thin
 
     async def repair(self, _kafka: KafkaConnection, repaired: Iterable[Topic]) -> None:
         assert {topic.name for topic in repaired} == {one.topic for one in self.differences}
@@ -100,3 +107,13 @@ def test_repair_fails_aloud_when_kafka_does_not_take_it_over(broker: Broker) -> 
     done = care("topics", "repair")
     assert done.exit_code == 1
     assert LONGEST in done.output
+
+
+def test_a_topic_with_too_few_replicas_is_reported(broker: Broker) -> None:
+    """A migration made a topic with one replica where the others have three."""
+    broker.thin = [Difference("care.intake", "replication", "3", "1")]
+    done = care("topics", "check", columns=80)
+    assert done.exit_code == 1
+    assert "care.intake" in done.output
+    assert "replication" in done.output
+    assert "catalogue 3" in done.output

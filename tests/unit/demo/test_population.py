@@ -75,8 +75,8 @@ def test_house_figures(many: list[Person]) -> None:
         (share(p.adolescent for p in many), 0.08),
         (share(p.needs_withdrawal_care for p in many), 0.08),
         (share(p.plan_signed_late for p in many), 0.1),
-        (share(p.priority == "emergent" for p in many), 0.05),
-        (share(p.priority == "urgent" for p in many), 0.25),
+        (share(p.urgency == "emergent" for p in many), 0.05),
+        (share(p.urgency == "urgent" for p in many), 0.25),
     ):
         assert abs(found - expected) < 4 * (expected * (1 - expected) / MANY) ** 0.5
 

@@ -66,7 +66,7 @@ class TestTerms:
             ({"check_ins": (*ProgramTerms().check_ins, M.MONTHS_9)}, 9, 365),
             ({"aftercare_days": 90}, 6, 90),
             ({"aftercare_days": 30, "check_ins": (M.DAYS_30, M.DAYS_7, M.DAYS_7)}, 2, 30),
-            ({"aftercare_days": 2000}, 8, 1100),
+            ({"aftercare_days": 2000}, 8, 2000),
         ],
     )
     def test_say_which_check_ins_there_are_and_for_how_long(

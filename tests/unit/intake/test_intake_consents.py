@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -27,6 +28,7 @@ from services.intake.person.may_disclose import (
 )
 from services.intake.person.person_state import PersonState
 from shared.contracts import intake
+from shared.contracts.codes import Population
 from shared.contracts.intake import (
     ConsentExpiry,
     ConsentKind,
@@ -36,7 +38,9 @@ from shared.contracts.intake import (
 from shared.decision import HandoffBody
 from shared.errors import Invalid, Refused, Unknown
 from shared.runtime.core.work import OutcomeStatus
+from shared.runtime.http.call import Call
 from tests.unit.intake.partners import known, register
+from tests.unit.intake.world import at_stage
 from tests.unit.served import Served, refused
 from tests.unit.support import EPISODE_ID, FACILITY, START, History, uid
 
@@ -662,7 +666,7 @@ def test_a_person_survives_the_store() -> None:
 @pytest.fixture
 async def served() -> tuple[Served, str, str]:
     served = await register(Served(SERVICE).acting_as("intake_coordinator"))
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     return served, told["person_id"], told["episode_id"]
 
 
@@ -715,6 +719,37 @@ async def test_a_minor_s_form_is_signed_by_both(
     answer = await intake_.post("/consents", body)
     assert answer.status_code == status, answer.text
     assert born_on not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("population", "born_on", "signed_by", "status"),
+    [
+        ("adolescent", None, ["patient"], 422),
+        ("adolescent", None, ["representative"], 422),
+        ("adolescent", None, ["patient", "guardian"], 201),
+        ("adolescent", "1990-03-02", ["patient"], 201),
+        ("adult", None, ["patient"], 201),
+        ("adult", "2010-03-02", ["patient"], 422),
+    ],
+)
+async def test_whose_age_is_unknown_signs_as_they_were_admitted(
+    served: tuple[Served, str, str],
+    population: str,
+    born_on: str | None,
+    signed_by: list[str],
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    intake_, person_id, _ = served
+    if born_on is not None:
+        who = {"given_name": "A", "family_name": "B", "born_on": born_on}
+        await intake_.put(f"/people/{person_id}/identity", who)
+    state = at_stage("admitted").state
+    admission = state.admission.replace(population=Population(population))
+    states = AsyncMock(return_value=[state.replace(admission=admission)])
+    monkeypatch.setattr(Call, "states", states)
+    body = {"person_id": person_id, **FORM, "signed_by": signed_by}
+    assert (await intake_.post("/consents", body)).status_code == status
 
 
 @pytest.mark.parametrize(

@@ -51,15 +51,15 @@ def cleared(history: Any) -> list[tuple[IntakeLoop, int, ClearedReason]]:
 
 
 @pytest.mark.parametrize(
-    ("priority", "within"),
+    ("urgency", "within"),
     [
         (Urgency.EMERGENT, timedelta(minutes=30)),
         (Urgency.URGENT, timedelta(hours=4)),
         (Urgency.ROUTINE, timedelta(hours=24)),
     ],
 )
-def test_a_referral_nobody_takes_on_is_escalated(priority: Urgency, within: timedelta) -> None:
-    history = Intake().does(receive(priority))
+def test_a_referral_nobody_takes_on_is_escalated(urgency: Urgency, within: timedelta) -> None:
+    history = Intake().does(receive(urgency))
     history.at(START + within - timedelta(seconds=1))
     assert escalated(history) == []
     history.at(START + within)

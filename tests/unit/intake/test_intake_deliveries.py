@@ -98,7 +98,7 @@ class Case:
 @pytest.fixture
 async def case() -> Case:
     served = await register(Served(SERVICE).acting_as("intake_coordinator"))
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     return Case(served, told)
 
 
@@ -480,6 +480,57 @@ async def test_a_revocation_that_comes_late_leaves_nothing_unseen(
     assert {one.id for one in reviews} == {uid(f"made {hour}") for hour in since}
 
 
+REVOKED_LATER = [
+    ("expired", 1, True),
+    ("expired", 9, False),
+    ("revoked", 1, True),
+    ("revoked", 9, False),
+]
+
+
+@pytest.mark.parametrize(("end", "day", "possible"), REVOKED_LATER)
+async def test_a_revocation_may_precede_an_end_that_is_recorded(
+    case: Case, end: str, day: int, *, possible: bool
+) -> None:
+    """The person had taken the consent back, and it was told when the consent was over: what was made since is seen."""
+    consent_id = await case.consents(expires_on="2026-03-06")
+    for days in (0, 2, 4):
+        await case.served.at(START + timedelta(days=days))
+        await case.asks(uid(f"day {days}"))
+        await case.reports(uid(f"day {days}"), made_at=case.served.now().isoformat())
+    if end == "revoked":
+        await case.served.after(hours=1)
+        await case.revokes(consent_id)
+    await case.served.at(START + timedelta(days=10))
+    path, at = f"/consents/{consent_id}/revoke", START + timedelta(days=day)
+    body = {"person_id": case.person_id, "revoked_at": at.isoformat()}
+    answer = await case.served.acting_as("intake_coordinator").post(path, body)
+    reviews = case.served.state(case.episode).loops_of(IntakeLoop.DISCLOSURE_REVIEW)
+    if not possible:
+        refused(answer, 409, "consent-ended")
+        assert reviews == ()
+        return
+    assert answer.is_success, answer.text
+    assert {one.id for one in reviews} == {uid("day 2"), uid("day 4")}
+    assert case.said(intake.ConsentRevoked, case.person)[-1].revoked_at == at
+    refused(await case.served.post(path, {"person_id": case.person_id}), 409, "consent-ended")
+
+
+@pytest.mark.parametrize("undone", [0, 1, 2])
+async def test_what_was_undone_was_not_relied_on(case: Case, undone: int) -> None:
+    consent_id = await case.consents()
+    for number in range(2):
+        await case.asks(uid(f"made {number}"))
+        await case.reports(uid(f"made {number}"))
+    mistake = {"person_id": case.person_id, "reason": "wrong_person"}
+    for number in range(undone):
+        case.served.acting_as("privacy_officer")
+        await case.served.does(f"/disclosures/{uid(f'made {number}')}/undo", mistake)
+    await case.revokes(consent_id)
+    [revoked] = case.said(intake.ConsentRevoked, case.person)
+    assert revoked.in_reliance is (undone < 2)
+
+
 async def test_only_what_was_made_was_relied_on(case: Case) -> None:
     first, second = await case.consents(), await case.consents(recipients=["river-clinic"])
     await case.asks()
@@ -668,7 +719,7 @@ async def test_what_is_withheld_says_what_is_missing(
 async def test_an_episode_given_to_another_person_meanwhile_is_withheld(case: Case) -> None:
     await case.consents()
     served = case.served.acting_as("intake_coordinator")
-    other = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    other = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     served.acting_as("privacy_officer")
     await served.does(f"/episodes/{case.episode_id}/person", {"person_id": other["person_id"]})
     await asked_by_plans(case)
@@ -900,7 +951,7 @@ async def test_the_own_facility_is_no_partner_though_others_refer_to_it(case: Ca
 async def test_who_asks_about_an_organisation_does_not_make_it_theirs() -> None:
     """A facility asked before it was registered; it is the operating organisation's all the same, and answers all."""
     served = Served(SERVICE).acting_as("intake_coordinator")
-    told = await served.does("/referrals", {"source_kind": "self", "priority": "routine"})
+    told = await served.does("/referrals", {"source_kind": "self", "urgency": "routine"})
     case = Case(served, told)
     await asked_by_plans(case)
     assert [one.reason for one in case.said(intake.DisclosureWithheld)] == [

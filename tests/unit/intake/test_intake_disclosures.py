@@ -16,7 +16,7 @@ from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 CONSENT = {
     "kind": "specific",
     "discloser_id": "harbor-iop",
@@ -117,11 +117,21 @@ async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> N
     assert (made.discloser_id, made.disclosed_at) == (uid("nurse"), START)
     assert recorded.basis is DisclosureBasis.EMERGENCY
     assert recorded.consent_id is None
+    assert (made.notice_version, recorded.notice_version) == (None, None), "no notice went along"
     [row] = await case.accounting()
     assert row["personnel_id"] == made.personnel_id
     assert (row["personnel_role"], row["nature"]) == ("ed-physician", "overdose")
     [loop] = (await case.served.get("/loops", params={"kind": "disclosure_review"})).json()["loops"]
     assert (loop["id"], loop["owner"]["role"]) == (disclosure_id, "privacy_officer")
+
+
+async def test_of_an_emergency_that_was_none_nothing_is_looked_at(case: Case) -> None:
+    disclosure_id = (await case.in_emergency()).json()["disclosure_id"]
+    mistake = {"person_id": case.person_id, "reason": "wrong_person"}
+    case.served.acting_as("privacy_officer")
+    await case.served.does(f"/disclosures/{disclosure_id}/undo", mistake)
+    found = await case.served.get("/loops", params={"kind": "disclosure_review"})
+    assert found.json()["loops"] == []
 
 
 async def test_the_name_of_who_was_told_is_sealed_with_the_identity_alone(case: Case) -> None:
@@ -231,6 +241,9 @@ async def test_what_a_consent_allowed_is_accounted_for_and_relied_on(case: Case)
     assert (await case.otherwise(categories=["attendance", "referral_status"])).status_code == 201
     [row] = await case.accounting()
     assert (row["basis"], row["consent_id"]) == ("consent", consent_id)
+    assert row["notice_version"] == "part2-2024"
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert recorded.notice_version == "part2-2024"
     await case.served.acting_as("intake_coordinator").does(
         f"/consents/{consent_id}/revoke", {"person_id": case.person_id}
     )
@@ -286,11 +299,11 @@ async def told_on(case: Case, basis: str, **changes: Any) -> Any:
     return await case.otherwise(basis=basis, **given)
 
 
-async def agree(case: Case) -> None:
+async def agree(case: Case, from_on: str = "2026-03-02") -> None:
     operator = case.served.acting_as("operator", facility_id="operations")
     for basis, partner in AGREED.items():
         kind = "qsoa" if basis == "qso" else basis
-        body = {"with_facility_id": "harbor-iop", "kind": kind, "from_on": "2026-03-02"}
+        body = {"with_facility_id": "harbor-iop", "kind": kind, "from_on": from_on}
         await operator.does(f"/partners/{partner}/agreements", body)
 
 
@@ -313,6 +326,15 @@ async def test_every_lawful_ground_can_be_accounted_for(
     assert evidence == {k: v for k, v in given.items() if k not in ("recipient_id", "categories")}
     [recorded] = case.said(intake.DisclosureRecorded)
     assert recorded.basis == basis
+    notice = "part2-2024" if basis == "pdmp" else None
+    assert recorded.notice_version == row["notice_version"] == notice, "it goes with consent"
+
+
+async def test_a_notice_that_is_stated_is_accounted_for_on_any_ground(case: Case) -> None:
+    answer = await told_on(case, "court", notice_version="part2-2024")
+    assert answer.status_code == 201, answer.text
+    [recorded] = case.said(intake.DisclosureRecorded)
+    assert recorded.notice_version == "part2-2024"
 
 
 def test_every_basis_is_ruled() -> None:
@@ -330,6 +352,61 @@ async def test_what_rests_on_an_agreement_needs_one_at_that_time(case: Case, bas
     assert (await told_on(case, basis)).status_code == 201
     other = next(partner for other, partner in AGREED.items() if other != basis)
     refused(await told_on(case, basis, recipient_id=other), 409, "agreement-missing")
+
+
+@pytest.mark.parametrize("basis", [*AGREED])
+async def test_an_agreement_entered_later_makes_no_day_before_lawful(
+    case: Case, basis: str
+) -> None:
+    """From whatever day it says that it holds: it was not on file."""
+    await case.served.after(days=1)
+    await agree(case, from_on="2020-01-01")
+    refused(await told_on(case, basis), 409, "agreement-missing")
+    now = case.served.now().isoformat()
+    assert (await told_on(case, basis, disclosed_at=now)).status_code == 201
+
+
+CLASS = {"recipients": ["treating-providers"], "kind": "tpo", "purpose": "treatment"}
+FORM = {"statements": ["right_to_revoke", "redisclosure", "consequences_of_refusal"]}
+
+
+@pytest.mark.parametrize("before", [None, {"kind": "primary_care"}, {"kind": "court"}])
+async def test_a_class_counts_from_when_it_is_registered(
+    case: Case, before: dict[str, Any] | None
+) -> None:
+    """What was disclosed before is judged by what the organisation was then."""
+    operator, path = ("operator", "actor", "operations"), "/partners/late-clinic"
+    await case.consents(**CLASS, **FORM)
+    if before is not None:
+        await case.served.acting_as(*operator).put(path, before)
+    await case.served.after(hours=1)
+    body = {"kind": "primary_care", "recipient_class": "treating-providers"}
+    assert (await case.served.acting_as(*operator).put(path, body)).status_code == 200
+    to_them = {"recipient_id": "late-clinic", "purpose": "treatment"}
+    refused(await case.otherwise(**to_them), 403, "consent-missing")
+    now = case.served.now().isoformat()
+    assert (await case.otherwise(**to_them, disclosed_at=now)).status_code == 201
+    # It is something else from now on; what was disclosed until then stays lawful.
+    await case.served.after(hours=1)
+    await case.served.acting_as(*operator).put(path, {"kind": "court"})
+    later = (case.served.now() - timedelta(minutes=30)).isoformat()
+    assert (await case.otherwise(**to_them, disclosed_at=later)).status_code == 201
+    now = case.served.now().isoformat()
+    refused(await case.otherwise(**to_them, disclosed_at=now), 403, "consent-missing")
+
+
+@pytest.mark.parametrize("hours", [0, 7, 30])
+async def test_what_was_disclosed_before_its_consent_was_recorded_is_looked_at(
+    case: Case, hours: int
+) -> None:
+    """Whether it had been signed by then, nothing but the form says."""
+    await case.served.after(hours=hours)
+    await case.consents(effective_at="2026-03-02T06:00:00Z")
+    answer = await case.otherwise()
+    assert answer.status_code == 201, answer.text
+    found = await case.served.get("/loops", params={"kind": "disclosure_review"})
+    asked = [loop["id"] for loop in found.json()["loops"]]
+    assert asked == ([answer.json()["disclosure_id"]] if hours else [])
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ WHO = {
     "contacts": [{"channel": "sms", "value": "+15555550142"}],
 }
 NAMES = {name: WHO[name] for name in ("given_name", "family_name", "born_on")}
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 GONE_ON = "2026-04-01"
 """Thirty days after `START`."""
 

@@ -30,7 +30,7 @@ from shared.contracts.intake import DisclosureBasis
 from shared.errors import Forbidden
 from shared.runtime.audit.api import READERS
 from shared.testing.fake_keys import memory_vault
-from shared.testing.fakes import decoded
+from shared.testing.fakes import decoded, encoded
 from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, cause, uid
@@ -50,7 +50,7 @@ SECRETS = (
     *("Zephyrine", "Quillfeather", "zephyrine", "quillfeather", "1987-04-19"),
     *("5555550142", "canary.example", "Canary Row"),
 )
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 
 
 @pytest.fixture
@@ -238,6 +238,22 @@ async def test_only_privacy_officers_and_directors_read_the_audit(
     intake: Served, role: str
 ) -> None:
     refused(await intake.acting_as(role).get("/audit"), 403, "role-not-allowed")
+
+
+@pytest.mark.parametrize(
+    "state", ["gone", {"sealed": 7}, {"sealed": "no seal"}, {"sealed": "AAAA"}, {"sealed": ""}]
+)
+async def test_one_who_cannot_be_read_stops_no_search(intake: Served, state: Any) -> None:
+    bad, good = await known(intake), await known(intake)
+    name = f"identity/{bad}"
+    document = decoded(intake.disk.records[name])
+    kept: dict[str, Any] = document["state"]
+    intake.disk.records[name] = encoded(
+        document | {"state": kept | state if isinstance(state, dict) else state}
+    )
+    answer = await intake.post("/people/matches", _names(CANARY))
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["person_ids"], answer.json()["left_out"]) == ([good], [name])
 
 
 async def test_another_facility_sees_nothing_and_leaves_a_trace(intake: Served) -> None:

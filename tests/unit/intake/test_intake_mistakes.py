@@ -16,7 +16,7 @@ from tests.unit.intake.partners import register
 from tests.unit.served import Served, refused
 from tests.unit.support import START, fact, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 RATINGS = {"1": 0, "2": 1, "3": 1, "4": 2, "5": 2, "6": 1}
 LEVEL = {"system": "asam", "edition": "3", "code": "2.1"}
 ANSWERING = ("clinical_supervisor", "program_director", "privacy_officer")

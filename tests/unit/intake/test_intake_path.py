@@ -448,6 +448,13 @@ def test_what_became_of_a_referral_still_matters_when_the_episode_has_ended() ->
 # --- orientation ----------------------------------------------------------------------------------------
 
 
+def test_without_a_registered_notice_nobody_is_oriented() -> None:
+    history = at_stage("admitted")
+    asks = admissions.OrientationAsks(rules=(), notice_since=None, time_zone="UTC")
+    with pytest.raises(Refused, match="notice-not-registered"):
+        history.command(lambda s, c: admissions.orient(s, (), c.now, asks, c))
+
+
 @pytest.mark.parametrize(
     ("rules", "given", "code"),
     [

@@ -67,6 +67,7 @@ EVENTS: list[Event] = [
     fact(followup.ReturnToUseUndone, report_id=uid("report")),
     fact(followup.CircumstanceRecorded, kind=followup.CircumstanceKind.DECEASED),
     fact(followup.CircumstanceRecorded, kind=followup.CircumstanceKind.MOVED_AWAY),
+    fact(followup.CircumstanceEnded),
     fact(followup.CircumstanceUndone),
     *(ended_with(outcome) for outcome in ReengagementOutcome if outcome.name != "UNKNOWN"),
 ]

@@ -19,12 +19,15 @@ from tests.unit.support import FACILITY, START, fact, uid
 
 ANNA, BEN, CARO, DAN = (uid(name) for name in ("anna", "ben", "caro", "dan"))
 OTHER = "river-iop"
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 DAY = timedelta(days=1)
 
 
 def at(days: float) -> str:
     return (START + timedelta(days=days)).isoformat()
+
+
+ASSIGNED = intake.CareTeamAssigned
 
 
 class Desk:
@@ -75,9 +78,9 @@ class Desk:
 
     def said(self, episode_id: str) -> list[tuple[str, str | None]]:
         return [
-            (event.role.value, event.staff_id)
+            (event.role.value, event.staff_id if isinstance(event, ASSIGNED) else None)
             for event in self.served.said(f"episode/{episode_id}")
-            if isinstance(event, intake.CareTeamAssigned)
+            if isinstance(event, ASSIGNED | intake.CareTeamRoleVacated)
         ]
 
 

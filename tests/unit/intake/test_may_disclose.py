@@ -126,12 +126,13 @@ def test_an_agreement_holds_on_both_of_its_days(day: str, *, holds: bool) -> Non
             "kind": "qsoa",
             "from_on": "2026-03-02",
             "until_on": "2026-03-31",
+            "recorded_at": "2026-01-01T12:00:00Z",
         }
     )
     partner = known("county-exchange")["county-exchange"].replace(agreements=(agreement,))
     on = datetime.fromisoformat(day).date()
-    assert partner.has_agreed(AgreementKind.QSOA, on) is holds
-    assert not partner.has_agreed(AgreementKind.AUDIT, on)
+    assert partner.has_agreed(AgreementKind.QSOA, on, "UTC") is holds
+    assert not partner.has_agreed(AgreementKind.AUDIT, on, "UTC")
 
 
 def test_an_organisation_that_nobody_registered_hears_nothing() -> None:

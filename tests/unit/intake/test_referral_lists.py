@@ -179,7 +179,7 @@ async def test_what_is_not_asked_so(served: Served) -> None:
 async def test_each_facility_has_its_own(served: Served) -> None:
     await Path.begin(served)
     served.acting_as("intake_coordinator", facility_id="river-iop")
-    theirs = await served.does("/referrals", {"source_kind": "self", "priority": "urgent"})
+    theirs = await served.does("/referrals", {"source_kind": "self", "urgency": "urgent"})
     answer = await served.get("/referrals?state=received")
     assert [row["episode_id"] for row in answer.json()["referrals"]] == [theirs["episode_id"]]
     assert uid("x") not in answer.text

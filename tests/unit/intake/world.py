@@ -72,12 +72,12 @@ ANY_PROGRAM = eligibility.Application(offered=("2.1", "2.5"))
 
 
 def receive(
-    priority: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
+    urgency: Urgency = Urgency.ROUTINE, source: PartnerKind = PartnerKind.WITHDRAWAL_MANAGEMENT
 ) -> Rule:
     new = values.NewReferral(
         source_kind=source,
         source_facility_id=PARTNER,
-        priority=priority,
+        urgency=urgency,
         requested_level=None,
     )
     return lambda state, cause: inbound_referrals.receive(state, new, PERSON_ID, cause)
@@ -160,7 +160,8 @@ def admit(prior: str | None = None, profile: ProgramProfile = EVENING) -> Rule:
 
 
 def orient(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
-    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=None, time_zone="UTC")
+    since = date(2024, 4, 16)
+    asks = admissions.OrientationAsks(rules=("attendance",), notice_since=since, time_zone="UTC")
     return admissions.orient(state, ("attendance",), cause.now, asks, cause)
 
 
@@ -205,7 +206,7 @@ def asked_back(
 
 
 def ended_with(outcome: followup.ReengagementOutcome) -> followup.ReengagementCompleted:
-    return followup.ReengagementCompleted(outcome=outcome)
+    return followup.ReengagementCompleted(reengagement_id=uid("way back"), outcome=outcome)
 
 
 def used_again(*, overdose: bool = False) -> followup.ReturnToUseReported:
@@ -252,9 +253,9 @@ class Intake(History):
         )
 
     def due(self, loop: IntakeLoop, loop_id: str = EPISODE_ID) -> datetime | None:
-        """When an open loop of the episode is due next."""
+        """When an open loop of the episode that is in sight is due next."""
         found = self.state.loop(loop, loop_id)
-        return None if found is None else found.deadline_at
+        return None if found is None or found.hidden else found.deadline_at
 
     @property
     def waits(self) -> dict[str, datetime]:

@@ -61,6 +61,27 @@ async def test_what_no_handler_wants_is_skipped_and_counted(
     assert it.told == []
 
 
+async def test_a_kind_of_subject_that_is_not_known_stops_nothing(
+    it: Subscribed, history: History, subject: str
+) -> None:
+    """Of a type that is not known it is skipped, as the type is; of one that has a handler it is kept aside."""
+    newer = history.subject("household", 1)
+    unheard = "care.attendance.household-visited.v1"
+    unheard_read_whole = history.say(ATTENDED, newer, type=unheard)
+    headers = [*unheard_read_whole.headers, ("other", b"1"), ("other", b"2")]
+    await it.hear(
+        [
+            history.say(ATTENDED, newer, type=unheard),
+            unheard_read_whole._replace(headers=headers),
+            history.say(ATTENDED, newer),
+            history.say(ATTENDED, subject),
+        ]
+    )
+    assert it.taken == [(subject, 1)]
+    assert it.delivery.metrics.skipped == {"type-unknown": 2}
+    assert [one.error for one in it.delivery.aside] == ["subject-kind-wrong"]
+
+
 async def test_what_is_only_passed_over_is_saved_with_what_comes(
     it: Subscribed, history: History, subject: str
 ) -> None:

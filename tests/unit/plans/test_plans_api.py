@@ -248,7 +248,7 @@ def test_how_often_the_person_was_there_can_be_read() -> None:
     http = Http(SERVICE, history)
     assert http.get(HERE).json()["last_session_at"] is None
     history.hear(attended())
-    history.hear(fact(attendance.SessionMissed, family_only=None, session_id=uid("missed")))
+    history.hear(fact(attendance.SessionMissed, session_id=uid("missed")))
     view = http.get(HERE).json()
     assert (view["sessions_attended"], view["sessions_missed"]) == (1, 1)
     assert datetime.fromisoformat(view["last_session_at"]) == attended().starts_at

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from services.plans.graduation import CRITERIA
-from services.plans.tables import WithdrawnReason
 from shared.contracts import attendance, plans
 from shared.contracts.attendance import Fellowship
-from shared.contracts.plans import CriterionResult, DischargeKind
+from shared.contracts.plans import CriterionResult, DischargeKind, WithdrawnReason
 from shared.contracts.terms import ProgramTerms
 from shared.errors import Refused
 from tests.unit.plans.world import DAY, GOAL, SETTLED, Plans, failed, week, with_plan

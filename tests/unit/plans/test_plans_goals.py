@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from services.plans import tables
 from services.plans.episode_state import Goal
-from services.plans.tables import Contributor, RecoveryStage, WithdrawnReason
+from services.plans.tables import Contributor, RecoveryStage
 from shared.contracts import intake, plans
 from shared.contracts.codes import Modality, PlansLoop
-from shared.contracts.plans import PlannedService, ReviewBasis
+from shared.contracts.plans import PlannedService, ReviewBasis, WithdrawnReason
 from shared.contracts.terms import ProgramTerms
 from shared.errors import Refused, Unknown
 from tests.unit.plans.world import (
@@ -186,6 +186,9 @@ class TestProgress:
     def test_withdrawn_for_a_reason_and_then_left_alone(self) -> None:
         history = with_plan()
         history.change_goal(withdrawn=WithdrawnReason.PATIENT_CHOICE)
+        [withdrawn] = history.of(plans.GoalWithdrawn)
+        assert withdrawn.reason is WithdrawnReason.PATIENT_CHOICE
+        assert history.of(plans.GoalUpdated) == [], "it is no progress"
         with pytest.raises(Refused) as error:
             history.measure()
         assert error.value.code == "goal-withdrawn"
@@ -199,7 +202,17 @@ class TestProgress:
         history = with_plan()
         history.add_goal(goal(goal_id=uid("second")))
         [added] = history.of(plans.GoalAdded)
-        assert added.goal_id == uid("second")
+        assert added.goal == history.state.plan.goals[-1].published()
+        assert added.goal.goal_id == uid("second")
+
+    def test_what_was_measured_can_be_understood_from_the_events_alone(self) -> None:
+        history = with_plan()
+        history.measure(1)
+        history.change_goal(target=5)
+        measured, amended = history.of(plans.GoalUpdated)
+        assert (measured.goal, measured.value) == (None, 1)
+        assert (amended.goal.target, amended.value) == (5, 1)
+        assert amended.goal == history.state.plan.goals[0].published()
 
     def test_no_more_than_fifty(self) -> None:
         many = tuple(goal(goal_id=uid(str(n))) for n in range(50))

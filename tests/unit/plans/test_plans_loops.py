@@ -12,6 +12,7 @@ from services.plans import review_reasons
 from services.plans.tables import LOOPS
 from shared.contracts import attendance, followup, intake, plans
 from shared.contracts.codes import ClearedReason, PlansLoop, Role
+from shared.contracts.event import Event
 from shared.contracts.followup import RiskFlag
 from shared.contracts.plans import DischargeKind, ReviewBasis, ReviewDecision
 from shared.errors import Refused
@@ -318,3 +319,38 @@ def test_a_second_week_is_another_loop() -> None:
     history.hear(week(MONDAY, met=False, offered=300))
     assert len(loops_of(history, PlansLoop.PROGRAM_HOURS)) == 2
     assert history.of(plans.ClinicalReviewRequested) == [], "never held against the patient"
+
+
+OFFERED_AND_CREDITED = [
+    # offered and credited by the latest evaluation, what is open
+    (600, 420, {"clinical_review"}),
+    (420, 420, {"program_hours"}),
+    (480, 420, {"clinical_review", "program_hours"}),
+    (420, 480, {"program_hours"}),
+    (540, 540, set[str]()),
+]
+
+
+@pytest.mark.parametrize(("offered", "credited", "is_open"), OFFERED_AND_CREDITED)
+def test_a_review_of_hours_stays_for_what_the_patient_could_have_had_alone(
+    offered: int, credited: int, is_open: set[str]
+) -> None:
+    """600 offered and 420 credited; then a cancellation by the patient is corrected to one by the program."""
+
+    def told(offered: int, credited: int) -> list[Event]:
+        short = max(0, min(540, offered) - credited)
+        evaluated = week(MONDAY, met=credited >= 540, offered=offered)
+        shortfall = fact(
+            attendance.WeeklyHoursShortfallDetected,
+            week_starts_on=MONDAY,
+            projected=False,
+            minutes_short=short,
+        )
+        evaluated = evaluated.model_copy(update={"minutes_credited": credited})
+        return [evaluated, shortfall] if short > 0 else [evaluated]
+
+    history, before = with_plan(), set(with_plan().open)
+    history.hear_all(told(600, 420))
+    assert set(history.open) - before == {"clinical_review"}
+    history.hear_all(told(offered, credited))
+    assert set(history.open) - before == is_open

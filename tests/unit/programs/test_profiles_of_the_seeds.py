@@ -14,8 +14,9 @@ from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import Fellowship, Matrix
 from shared.contracts.codes import LEVEL_CODES, LevelOfCare, Milestone, Modality, Population
 from shared.contracts.plans import AncillaryKind
+from shared.contracts.terms import HOUSE
 from shared.errors import Invalid, Refused
-from shared.programs.parts import HOUSE, SECULAR
+from shared.programs.parts import SECULAR
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.programs import Programs
 from tests.unit.support import FACILITY, START, History, cause, fact, uid

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.codes import Milestone
-from shared.contracts.terms import ProgramTerms
+from shared.contracts.terms import HOUSE, ProgramTerms
 from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.programs.read import Lines, ProfileInvalid, read_profile
@@ -188,11 +188,11 @@ def test_every_term_can_be_said(name: str) -> None:
     elif name in SAID:
         part, value = SAID[name]
         assert getattr(read_profile(f"{GOOD}\n{part}\n").terms(), name) == value
-        assert getattr(ProgramTerms(), name) != value
+        assert getattr(HOUSE, name) != value
         assert findings(f"{GOOD}\n[further]\n{name} = 1\n")
     else:
         usual = read_profile(GOOD).model_dump()
-        said = ProgramTerms().model_dump()[name]
+        said = HOUSE.model_dump()[name]
         profile = ProgramProfile.model_validate({**usual, "further": {name: said}})
         assert profile.terms() == read_profile(GOOD).terms()
         assert findings(f"{GOOD}\n[further]\n{name} = 'no such thing'\n")

@@ -264,7 +264,7 @@ class Life:
         self.world = world
         self.seam = seam or Seam()
         self.store = MemoryStore(rules.kinds, world.disk, self.seam)
-        self.dead_letters = MemoryDeadLetters(world.disk, self.seam)
+        self.dead_letters = MemoryDeadLetters(world.disk, self.seam, self.store.set_aside)
         metrics, clock = Metrics(), StillClock()
         publisher = MemoryPublisher(world.topic, self.seam)
         self.relay = Relay(self.store, publisher, metrics, 100)

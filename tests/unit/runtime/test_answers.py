@@ -54,7 +54,7 @@ def test_no_answer_is_stored_on_its_way_or_guessed_at(service: str, method: str,
 
 async def test_a_clinical_answer_is_not_stored() -> None:
     served = Served(import_module("services.intake.app").SERVICE).acting_as("intake_coordinator")
-    body = {"source_kind": "court", "priority": "urgent"}
+    body = {"source_kind": "court", "urgency": "urgent"}
     told = await served.post("/referrals", body)
     assert told.status_code == 201, told.text
     answer = await served.get(f"/{told.json()['subject'].replace('episode/', 'episodes/')}")

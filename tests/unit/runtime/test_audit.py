@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from shared.errors import Unavailable
 from shared.runtime.audit import keeper
 from shared.runtime.audit.keeper import Keeper, copy_of, restore, verify
-from shared.runtime.audit.writer import AuditWriter
+from shared.runtime.audit.writer import CODES, AuditWriter
 from shared.runtime.core.audit import UNCHAINED
-from shared.runtime.http.claims import Actor
+from shared.runtime.http.claims import Actor, Claims
 from shared.runtime.metrics import Metrics
 from shared.runtime.service import create_app
 from shared.services import SERVICES
@@ -35,7 +35,7 @@ from tests.unit.runtime.toy import KINDS, START, begun
 from tests.unit.served import Served, refused
 from tests.unit.support import settings_for, uid
 
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 MARK = "Zephyrine"
 
 
@@ -207,6 +207,54 @@ async def test_who_is_not_known_is_counted_and_fills_nothing(intake: Served) -> 
     [entry] = entries_of(intake)
     assert entry["counts"] == {"token-refused": 200}
     assert entry["facilities"] == ["*"]
+
+
+@pytest.mark.parametrize("role", ["janitor", "system", "Operator", 7, None])
+@pytest.mark.parametrize("call", ["GET /loops", "GET /people/{id}/identity", "POST /referrals"])
+async def test_who_is_known_but_for_the_role_leaves_a_refusal(
+    intake: Served, role: Any, call: str
+) -> None:
+    claims = {"sub": uid("cleaner"), "facility": "river-iop", "role": role}
+    intake.actor = lambda _given: Claims().actor_of(claims, "issuer")  # type: ignore[method-assign]
+    method, path = call.replace("{id}", uid("somebody")).split()
+    token = {"Authorization": "Bearer x"}
+    body = REFERRAL if method == "POST" else None
+    answer = await intake.client.request(method, path, json=body, headers=token)
+    assert (answer.status_code, answer.json()["code"]) == (403, "role-unknown")
+    [entry] = entries_of(intake)
+    assert {
+        name: entry[name] for name in ("kind", "outcome", "actor_id", "role", "facilities")
+    } == {
+        "kind": "refusal",
+        "outcome": "role-unknown",
+        "actor_id": uid("cleaner"),
+        "role": "unknown",
+        "facilities": ["river-iop"],
+    }
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_no_refusal_passes_without_an_entry_or_a_count(intake: Served, status: int) -> None:
+    """Whatever refuses, and whether it says why or not."""
+    from shared.runtime.http.answers import Answers  # noqa: PLC0415
+
+    async def refusing(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    async def nothing(*_: Any) -> None: ...
+
+    scope = {"type": "http", "method": "GET", "path": "/", "app": intake.app}
+    await Answers(refusing)(scope, nothing, nothing)  # pyright: ignore[reportArgumentType]
+    counted = intake.metrics.registry.get_sample_value
+    assert counted("care_refused_anonymous_total", {"code": "other"}) == 1
+
+
+def test_refusals_of_nobody_known_are_counted_from_zero() -> None:
+    metrics = Metrics()
+    AuditWriter(MemoryStore(KINDS), metrics)
+    counted = metrics.registry.get_sample_value
+    for code in CODES:
+        assert counted("care_refused_anonymous_total", {"code": code}) == 0
 
 
 # --- one insert for all in flight ----------------------------------------------------------------------

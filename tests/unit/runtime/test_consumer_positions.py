@@ -31,6 +31,7 @@ class Kafka:
 
     def __init__(self) -> None:
         self.held = {HERE, THERE}
+        self.at = {HERE: 3, THERE: 3}
         self.ends = {HERE: 5, THERE: 3}
         self.fetched: list[Mapping[TopicPartition, list[Message]]] = []
 
@@ -41,7 +42,7 @@ class Kafka:
         return 3
 
     async def position(self, tp: TopicPartition) -> int:
-        return 3 if tp in self.held else 0
+        return self.at[tp] if tp in self.held else 0
 
     async def beginning_offsets(self, tps: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
@@ -207,3 +208,58 @@ async def test_a_consumer_does_not_wait_for_partitions_that_have_moved_away(
     hearing.consumer.healthy = False
     await hearing.consumer.on_partitions_revoked([HERE, THERE])
     assert hearing.consumer.healthy
+
+
+async def test_a_marker_at_the_end_is_neither_behind_nor_waited_for(hearing: Hearing) -> None:
+    """A transaction's marker has an offset, and no application ever sees it: the lag grew for ever."""
+    consumer, kafka = hearing.consumer, hearing.kafka
+    inner: Any = consumer
+    await consumer.caught_up()
+    waiting = hearing.waiting(at_0=5)
+    kafka.fetched = [{HERE: [record(HERE, 3)]}, {}, {}]
+    batch = await inner._fetched(kafka)
+    kafka.at[HERE] = 5  # the message, and the marker behind it
+    assert consumer.behind()[HERE] == 2
+    await inner._pass_over(kafka)
+    assert consumer.behind()[HERE] == 2, "what is in hand is not applied yet"
+    await consumer.on_batch(batch)
+    await turns()
+    assert (consumer.behind()[HERE], waiting.done()) == (1, False)
+    await inner._fetched(kafka)
+    await turns()
+    assert (consumer.behind()[HERE], waiting.done()) == (0, True)
+    assert inner._positions.saved[HERE] == 4, "what is noted and committed is what was applied"
+    kafka.ends[HERE] = 7
+    assert consumer.behind()[HERE] == 2
+
+
+async def test_what_the_client_dropped_is_behind_again_once_it_is_found(hearing: Hearing) -> None:
+    consumer, kafka = hearing.consumer, hearing.kafka
+    inner: Any = consumer
+    await consumer.caught_up()
+    kafka.at[HERE], kafka.fetched = 5, [{}]
+    await inner._fetched(kafka)
+    assert consumer.behind()[HERE] == 0
+    kafka.ends[HERE] = 6
+    sought: list[int] = []
+    kafka.seek = lambda _tp, offset: sought.append(offset)  # type: ignore[attr-defined]
+    await consumer.on_batch([record(HERE, 5)])
+    assert sought == [3]
+    assert consumer.behind()[HERE] == 3
+
+
+async def test_nothing_is_decided_on_a_clock_that_is_wrong(hearing: Hearing) -> None:
+    """A replica with a backlog asked for the store's time only once it had caught up."""
+    consumer, kafka = hearing.consumer, hearing.kafka
+    inner: Any = consumer
+    await consumer.caught_up()
+    inner._wall_clock = wall = SimpleNamespace(differs=True)
+    sought: list[tuple[TopicPartition, int]] = []
+    kafka.seek = lambda *place: sought.append(place)  # type: ignore[attr-defined]
+    inner._backoff = SimpleNamespace(pause=turns, reset=lambda: None)
+    await consumer.on_batch([record(HERE, 3)])
+    assert sought == [(HERE, 3)]
+    assert (consumer.positions["care.intake/0"], consumer.healthy) == (3, False)
+    wall.differs = False
+    await consumer.on_batch([record(HERE, 3)])
+    assert (consumer.positions["care.intake/0"], consumer.healthy) == (4, True)

@@ -37,7 +37,18 @@ FAILED = Outcome(
 )
 ABOUT = subject("one")
 CLOSED = Closed(WALL, "operator", "rule-fixed")
-ITEM: dict[str, Any] = {"number": 3, "body_type": "PassOn", "body": {"amount": 1}, "subject": ABOUT}
+ITEM: dict[str, Any] = {
+    "number": 3,
+    "body_type": "PassOn",
+    "body": {"amount": 1},
+    "subject": ABOUT,
+    "cause_id": "cause",
+    "correlation_id": "cause",
+    "facility_id": "harbor-iop",
+    "actor_id": "system",
+    "actor_role": "system",
+    "now": WALL.isoformat(),
+}
 
 
 def a_message() -> ConsumerRecord[bytes, bytes]:

@@ -72,6 +72,37 @@ def test_a_stream_set_back_takes_what_comes_after_and_knows_what_was_undone(
             assert place_of(known, one, "its owner's") is Place.NEXT
 
 
+@given(numbers, st.integers(0, 220), st.integers(0, 30), st.sampled_from([1, WINDOW]))
+def test_after_a_set_back_nothing_that_was_applied_counts_as_missed(
+    applied: list[int], number: int, more: int, kept: int
+) -> None:
+    """A window that lost entries was taken for one that knows all: older events became dead letters."""
+    known = inbox.set_back(after(applied, kept), number, kept)
+    later = range(number + 1, number + 1 + more)
+    for one in later:
+        known = inbox.with_applied(known, one, f"new {one}", kept)
+    for one in applied:
+        if one <= number:
+            assert place_of(known, one, f"id {one}", kept) is Place.REPEATED
+    for one in later:
+        assert place_of(known, one, f"new {one}", kept) is Place.REPEATED
+    assert place_of(known, number + more + 1, "next", kept) is Place.NEXT
+    again = inbox.set_back(known, number, kept)
+    for one in applied:
+        if one <= number:
+            assert place_of(again, one, f"id {one}", kept) is Place.REPEATED
+
+
+def test_a_forged_number_set_back_leaves_what_was_before_it() -> None:
+    known = inbox.set_back(after([*range(1, 41), 5_000]), 40)
+    places = {one: place_of(known, one, f"id {one}") for one in range(1, 41)}
+    assert set(places.values()) == {Place.REPEATED}
+    assert place_of(known, 30, "another") is Place.CONFLICTING
+    assert inbox.numbers_applied(known) == list(range(26, 41))
+    beyond = inbox.with_applied(known, 42, "id 42")
+    assert place_of(beyond, 41, "id 41") is Place.MISSED
+
+
 def test_only_the_latest_discarded_items_are_kept() -> None:
     known = NOTHING
     for number in range(1, inbox.DISCARDED_MAX + 10):

@@ -192,7 +192,7 @@ class Replica:
         self.relay = Relay(self.store, MemoryPublisher(), Metrics(), 100)
         self.reactor = Reactor(SOURCE, self.store, self.relay, Metrics(), HANDOFFS)
         self.clock = SteppedClock()
-        self.buckets = list(ALL)
+        self.buckets = self.firing_buckets = list(ALL)
         consumer = cast("Consumer", self)
         self.timers = Timers(self.store, self.reactor, consumer, self.clock)
         started = asyncio.Event()

@@ -246,7 +246,7 @@ class CaughtUp:
     """A consumer that holds all partitions and has heard everything."""
 
     def __init__(self) -> None:
-        self.buckets = list(ALL)
+        self.buckets = self.firing_buckets = list(ALL)
 
     async def caught_up(self) -> bool:
         return True

@@ -112,7 +112,7 @@ ROWS: Mapping[str, Callable[[Void], Callable[[Any, Any, Cause], Decision[State]]
 @pytest.mark.parametrize("row", ROWS)
 def test_a_void_episode_is_left_alone_unless_the_row_says_otherwise(row: str) -> None:
     in_error, stands = Notes(void=True), Notes()
-    assert ROWS[row](Void.IGNORE)(in_error, EVENT, cause()) == Decision(in_error)
+    assert ROWS[row](Void.KEEP)(in_error, EVENT, cause()) == Decision(in_error)
     assert (
         ROWS[row](Void.RUN)(in_error, EVENT, cause()).state == note(in_error, EVENT, cause()).state
     )

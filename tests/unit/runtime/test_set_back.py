@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from importlib import import_module
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from pydantic import ValidationError
 
+from shared.contracts.event import CATALOGUE
+from shared.contracts.publish.examples import example_of
 from shared.errors import Refused
+from shared.runtime.dead_letters.api import StreamAt
 from shared.runtime.dead_letters.streams import Streams
+from shared.runtime.kafka.reading import Reader
+from shared.runtime.service import Service
 from shared.testing.fakes import Seam
+from tests.hostile.listening import message
 from tests.unit.runtime.redriving import WHO, Life, Noted, Rules, World, event_id, live, subject
+from tests.unit.runtime.toy import START
 
 GOOD = Rules()
 ABOUT = subject("poisoned")
@@ -119,3 +130,48 @@ async def test_cut_off_anywhere_and_repeated_it_ends_alike(*, fatal: bool) -> No
         assert kept(world)["blocked"] == {}
         assert world.state(ABOUT) == whole.state(ABOUT)
         assert world.rows("open") == []
+
+
+class Epoch:
+    """A passing on whose events are heard under an epoch, each to one topic."""
+
+    epoch = 12
+
+    def topics_for(self, _envelope: Any) -> list[str]:
+        return ["care.out.one"]
+
+    def ended_for(self, _envelope: Any) -> list[str]:
+        return []
+
+
+SERVICES = [
+    import_module(f"services.{name}.app").SERVICE
+    for name in ("intake", "plans", "attendance", "followup", "outlet")
+]
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_an_operator_can_name_every_stream_that_a_service_hears(service: Service) -> None:
+    """The streams of the outlet have their epoch in their names, and no request could name one."""
+    passing: Any = Epoch() if service.name == "outlet" else None
+    reader = Reader(service.reactions, passing)
+    named: set[str] = set()
+    for event in {e for e in CATALOGUE.values() if e.SOURCE in service.reactions.topics}:
+        example = example_of(event)
+        headers = [(name, value.encode()) for name, value in example["headers"].items()]
+        key, value = example["headers"]["ce_subject"].encode(), json.dumps(example["data"]).encode()
+        work = reader.read(
+            message(TopicPartition(event.SOURCE, 0), 10**6, key, headers, value), START
+        ).work
+        if work is not None and work.stream is not None:
+            named.add(work.stream.name)
+            body = {"subject": work.subject, "stream": work.stream.name, "number": 1}
+            assert StreamAt.model_validate(body).stream == work.stream.name
+    assert named
+    assert all("@" in name for name in named) == (service.name == "outlet")
+
+
+@pytest.mark.parametrize("stream", ["intake@", "intake@x", "@1", "intake@1@2", "intake 1", "IN@1"])
+def test_what_is_no_name_of_a_stream_is_refused(stream: str) -> None:
+    with pytest.raises(ValidationError):
+        StreamAt.model_validate({"subject": ABOUT, "stream": stream, "number": 1})

@@ -39,7 +39,7 @@ from tests.unit.support import FACILITY, START, uid
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = f"00-{TRACE}-b7ad6b7169203331-01"
-REFERRAL = {"source_kind": "self", "priority": "routine"}
+REFERRAL = {"source_kind": "self", "urgency": "routine"}
 ATTRIBUTES = {
     "http.request.method",
     "http.route",

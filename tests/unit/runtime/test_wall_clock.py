@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from shared.errors import Unavailable
 from shared.runtime.clock import Clock
 from shared.runtime.kafka.consumer import Consumer
 from shared.runtime.timers import Timers
@@ -107,3 +108,55 @@ async def test_it_is_asked_before_each_batch_whether_anything_may_fire(
     states: list[Any] = [await it.state(name) for name in EPISODES]
     assert sum(bool(state.seen) for state in states) == 1
     assert timers.ran_until is None
+
+
+async def test_partitions_that_come_while_the_store_is_asked_fire_nothing() -> None:
+    """The clock was compared after the question whether all is applied: its answer was of another assignment."""
+    it = Running()
+    await it.reactor.submit([Feed().says(name, arm) for name in EPISODES])
+    consumer = CaughtUp()
+    held, consumer.buckets = consumer.buckets, []
+
+    class Rebalancing:
+        """While it is asked, partitions come that have not caught up."""
+
+        async def agrees(self) -> bool:
+            consumer.buckets = held
+            return True
+
+    async def caught_up() -> bool:
+        return not consumer.buckets
+
+    consumer.caught_up = caught_up  # type: ignore[method-assign]
+    clock = Looking(START + timedelta(hours=9))
+    wall = cast("WallClock", Rebalancing())
+    timers = Timers(it.store, it.reactor, cast("Consumer", consumer), clock, wall)
+    assert await timers._round() is False
+    states: list[Any] = [await it.state(name) for name in EPISODES]
+    assert [state.seen for state in states] == [()] * len(EPISODES)
+
+
+async def test_it_is_compared_on_a_timer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the store does not answer, and when it does again."""
+    monkeypatch.setattr("shared.runtime.wall_clock.COMPARE_SECONDS", 0)
+    ours = [RIGHT]
+    keeper = Keeper()
+    wall = WallClock(keeper, 60, lambda: ours[0])
+    task = asyncio.create_task(wall.watch())
+    await asyncio.sleep(0)
+    assert not wall.differs
+    ours[0] = RIGHT + timedelta(days=2)
+    await turns_until(lambda: wall.differs)
+
+    async def away() -> datetime:
+        raise Unavailable("store-unavailable", "It is away.", hint="Wait.")
+
+    right, keeper.wall = keeper.wall, away  # type: ignore[method-assign]
+    ours[0] = RIGHT
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert wall.differs, "the last comparison counts"
+    keeper.wall = right  # type: ignore[method-assign]
+    await turns_until(lambda: not wall.differs)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -13,3 +13,18 @@ class DefaultRecordBatch:
 
 class DefaultRecordBatchBuilder:
     def __init__(self, *fields: int) -> None: ...
+
+class _DefaultRecordBatchBuilderPy:
+    def __init__(
+        self,
+        magic: int,
+        compression_type: int,
+        is_transactional: int,
+        producer_id: int,
+        producer_epoch: int,
+        base_sequence: int,
+        batch_size: int,
+    ) -> None: ...
+    def set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> None: ...

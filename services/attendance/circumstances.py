@@ -1,15 +1,17 @@
 """Death, jail, hospital, a move away, as followup tells it: what is missed meanwhile is nobody's to chase.
 
-Absences of that time are excused for every step of the absence policy, and silence counts anew from its end. All of it
+Absences of that time are excused for every step of the absence policy, and silence counts anew from its end. Its days
+ask for no hours, and nobody waits for a specimen or a screen of that time. All of it
 follows from the facts that hold, so that one that is taken back leaves what would have been. Pure, like all rules.
 """
 
 from __future__ import annotations
 
-from services.attendance.episode import absences, pauses
+from services.attendance.episode import absences, pauses, weeks
 from services.attendance.episode.episode_state import Away, Ending, EpisodeState
+from services.attendance.screening import specimens
 from shared.contracts import followup
-from shared.decision import Cause, Decision, Events
+from shared.decision import Cause, Decision
 
 
 def recorded(
@@ -43,7 +45,7 @@ def undone(
     if state.left_at is not None:
         ending = state.ending or Ending()
         put_aside = ending.replace(never_away=(*ending.never_away, was))
-        return Decision(state.replace(ending=put_aside))
+        return Decision(*weeks.reconsider(state.replace(ending=put_aside), cause))
     return _considered(state, cause, was)
 
 
@@ -60,10 +62,15 @@ def _without(state: EpisodeState, circumstance_id: str) -> EpisodeState:
 
 
 def _considered(state: EpisodeState, cause: Cause, *never_away: Away) -> Decision[EpisodeState]:
-    """What the absences that count mean now, for a person in care."""
+    """What weeks, screens and the absences that count mean now. After an end, what its weeks ask for."""
+    state, events = weeks.reconsider(state, cause)
     if state.admission is None or state.left_at is not None:
-        return Decision(state)
-    events: Events = ()
+        return Decision(state, events)
+    if never_away:
+        late = weeks.projected_late(state, cause)
+        state, events = late.state, (*events, *late.events)
+    state, settled = specimens.go_on(state, cause)
+    events += settled
     for was in never_away:
         state, passed = absences.passed(state, was)
         events += passed
