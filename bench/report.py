@@ -85,7 +85,7 @@ def _account(results: Mapping[str, Any]) -> str:
     account = dict(results["ours"]["ledger"])
     events = account.pop("events")
     found = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in account.items())
-    return f"The ledger over the {events:,} events consumed and published in its turns: {found}."
+    return f"Our turns consumed and published {events:,} events, and their ledger shows: {found}."
 
 
 def _cpu(told: Mapping[str, Any]) -> tuple[str, str]:
