@@ -76,7 +76,7 @@ async def test_story_6_step_down(cast: Played) -> None:
         [f.data["minutes_threshold"] for f in of(facts, "weekly-hours-evaluated")][:4]
         for facts in (ida, hal)
     ]
-    assert asked == [[540, 540, 2 * 540 // 7, 0], [540, 1200, 1200, 540]]
+    assert asked == [[540, 540, 540 // 3, 0], [540, 1200, 1200, 540]]
     for facts, session_id in ((ida, stage.ids["next"]), (hal, stage.ids["first"])):
         changed = of(facts, "level-of-care-changed")[-1]
         [seen] = [f for f in of(facts, "session-attended") if f.data["session_id"] == session_id]
