@@ -546,7 +546,7 @@ class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans",)):
     """Whether the threshold is reduced for a first or last week."""
     minutes_ceiling: WeekMinutes | None = Field(default=None, examples=[1200])
     """Planned minutes from which on the week is one of a higher level of care; absent where there is no such limit."""
-    over_ceiling: bool | None = Field(default=None, examples=[True])
+    ceiling_reached: bool = Field(examples=[False])
     """True when the scheduled minutes reach the ceiling; absent otherwise."""
 
 
@@ -670,7 +670,7 @@ class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
     """When."""
     outcome: BreathOutcome = Field(examples=["negative"])
     """What it says."""
-    retest_of: ScreenId | None = Field(
+    retest_of_screen_id: ScreenId | None = Field(
         default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
     )
     """The screen that this one repeats."""
@@ -684,7 +684,7 @@ class BreathTestUndone(AttendanceEvent, consumers=("plans",)):
 
     screen_id: ScreenId
     """The screen."""
-    retest_of: ScreenId | None = Field(
+    retest_of_screen_id: ScreenId | None = Field(
         default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
     )
     """The screen that it repeated."""
@@ -704,7 +704,7 @@ class ScreenInterpreted(AttendanceEvent, consumers=("plans", "followup")):
     """When the specimen was taken: what it shows is of that time."""
     classification: ScreenClass = Field(examples=["expected_positive"])
     """What it means."""
-    reviewer_id: ActorId
+    interpreted_by_id: ActorId
     """Who interpreted it."""
 
 
@@ -721,7 +721,7 @@ class ScreenFailed(AttendanceEvent, consumers=("plans",)):
     """When the specimen was taken."""
     matrix: Matrix = Field(examples=["urine"])
     """What was tested."""
-    reviewer_id: ActorId
+    interpreted_by_id: ActorId
     """Who interpreted it."""
 
 

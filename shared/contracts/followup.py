@@ -206,7 +206,7 @@ class AftercarePlanActivated(FollowupEvent):
 
     aftercare_plan_id: AftercarePlanId
     """The aftercare plan."""
-    days_horizon: int = Field(ge=1, le=3660, examples=[365])
+    aftercare_days: int = Field(ge=1, le=3660, examples=[365])
     """How many days it runs."""
     elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
@@ -324,7 +324,7 @@ class CheckInMissed(FollowupEvent):
     """The check-in."""
     attempts: Count
     """How often it was tried."""
-    channels: Count | None = Field(default=None, examples=[2])
+    channels_tried: Count
     """Over how many channels; absent where it was not counted."""
 
 

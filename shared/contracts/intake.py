@@ -527,7 +527,7 @@ class EmergencyDisclosureMade(IntakeEvent, subject="person"):
     """The facility that received it, with which the personnel are affiliated."""
     personnel_id: ActorId
     """The person who was told; the name stays with intake."""
-    discloser_id: ActorId
+    disclosed_by_id: ActorId
     """Who told."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["medication"]]
@@ -563,7 +563,7 @@ class AssessmentCompleted(IntakeEvent, consumers=("plans",)):
     """The assessment."""
     edition: AsamEdition = Field(examples=["4"])
     """The edition it was made by."""
-    wm_need: LevelOfCare | None = Field(
+    withdrawal_level: LevelOfCare | None = Field(
         default=None, examples=[{"system": "asam", "edition": "4", "code": "1.7"}]
     )
     """The setting that withdrawal needs, decided on its own; absent when none."""
@@ -603,7 +603,7 @@ class LevelRecommended(IntakeEvent, consumers=("plans",)):
     """The recommended level."""
     drivers: Drivers
     """The dimensions that set it."""
-    clinician_id: ActorId
+    signed_by_id: ActorId
     """Who signed."""
 
 
@@ -617,7 +617,7 @@ class EligibilityDetermined(IntakeEvent, consumers=("followup",)):
     """The decision."""
     unmet: tuple[ConditionCode, ...] = Field(default=(), max_length=20, examples=[["stable-home"]])
     """Eligibility rules that are not met."""
-    override: OverrideReason | None = Field(default=None, examples=["clinical_judgement"])
+    override_reason: OverrideReason | None = Field(default=None, examples=["clinical_judgement"])
     """Why the decision differs from the rules, where it does."""
 
 
@@ -839,7 +839,7 @@ class PartnerRegistered(IntakeEvent, subject="partner", sensitivity="operational
     Partners opens a connection, reporting names it. Partner: > registered.
     """
 
-    code: FacilityId
+    partner_id: FacilityId
     """By which events name it."""
     kind: PartnerKind = Field(examples=["residential"])
     """What kind of organisation it is."""
@@ -861,9 +861,9 @@ class PartnerAgreementRecorded(IntakeEvent, subject="partner", sensitivity="oper
 
     agreement_id: AgreementId
     """The agreement."""
-    code: FacilityId
+    partner_id: FacilityId
     """The partner."""
-    with_facility_id: FacilityId
+    facility_id: FacilityId
     """The facility that agreed."""
     kind: AgreementKind = Field(examples=["qsoa"])
     """What was agreed."""
@@ -881,7 +881,7 @@ class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operati
 
     agreement_id: AgreementId
     """The agreement."""
-    code: FacilityId
+    partner_id: FacilityId
     """The partner."""
     until_on: Day
     """The last day on which it holds."""
@@ -927,7 +927,7 @@ class StaffAbsencePlanned(
 
     absence_id: LoopId
     """The absence."""
-    absent_id: StaffId
+    staff_id: StaffId
     """Who will be away."""
     from_at: Timestamp
     """When it begins."""
@@ -950,7 +950,7 @@ class StaffAbsenceEnded(
 
     absence_id: LoopId
     """The absence."""
-    absent_id: StaffId
+    staff_id: StaffId
     """Who is there again."""
 
 
@@ -973,7 +973,7 @@ class EpisodePersonCorrected(IntakeEvent, consumers=_EVERYONE):
     What happened in it stands; whose it is changes, for consents, incentives and everything else that is a person's.
     """
 
-    was_person_id: PersonId
+    previous_person_id: PersonId
     """The person that was entered."""
     person_id: PersonId
     """The person it belongs to."""

@@ -199,7 +199,7 @@ class PlannedService(Value):
     """The kind of service."""
     sessions_per_week: int = Field(ge=1, le=21, examples=[3])
     """How often a week."""
-    minutes_each: SessionMinutes
+    minutes_per_session: SessionMinutes
     """Minutes of one session."""
 
 
@@ -250,7 +250,7 @@ class TreatmentPlanActivated(PlansEvent, consumers=("attendance", "followup")):
     services: tuple[PlannedService, ...] = Field(
         min_length=1,
         max_length=20,
-        examples=[[{"modality": "group", "sessions_per_week": 3, "minutes_each": 180}]],
+        examples=[[{"modality": "group", "sessions_per_week": 3, "minutes_per_session": 180}]],
     )
     """The services it prescribes."""
     patient_signed_at: Timestamp
@@ -382,7 +382,7 @@ class CoOccurringNeedIdentified(PlansEvent, consumers=("attendance", "followup")
 
     category: CoOccurringCategory = Field(examples=["trauma"])
     """The area of the need."""
-    enhanced: bool = Field(examples=[False])
+    enhanced_program_needed: bool = Field(examples=[False])
     """Whether a co-occurring enhanced program is needed."""
 
 
@@ -560,7 +560,7 @@ class AftercarePlanDrafted(PlansEvent, consumers=("followup",)):
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
     """The elements that are settled so far."""
-    complete: bool | None = Field(default=None, examples=[False])
+    complete: bool = Field(examples=[False])
     """Whether everything that has to be settled before the person leaves is settled."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-09T15:00:00Z"])
     """The first appointment after discharge, where one is booked."""
@@ -576,7 +576,7 @@ class GraduationApproved(PlansEvent, consumers=("followup",)):
         min_length=1, max_length=50, examples=[[{"code": "goals-met", "met": True}]]
     )
     """The criteria and whether each is met."""
-    approver_id: ActorId
+    approved_by_id: ActorId
     """Who approved."""
 
 

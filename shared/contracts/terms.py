@@ -65,7 +65,7 @@ class IncentiveTerms(Value):
     """By how much each next one in a row is worth more."""
     most_cents: Cents = Field(default=2_500, examples=[2500])
     """What one is worth at most."""
-    restored_after: int = Field(default=3, ge=1, le=50, examples=[3])
+    restored_after_behaviors: int = Field(default=3, ge=1, le=50, examples=[3])
     """After this many in a row, what was reached before a reset is reached again."""
     attendance_cents: Cents = Field(default=100, examples=[100])
     """What an attended session is worth, where attendance is rewarded."""
@@ -92,9 +92,9 @@ class ProgramTerms(Value):
     """Unexcused absences in a row that call for a clinician and a review."""
     absences_conference: Times = 3
     """Unexcused absences in a row that call for a retention conference."""
-    exclusion_absences: Times | None = None
+    pause_after_absences: Times | None = None
     """Unexcused absences after which the person is in no group for a while; missing: nobody is ever paused."""
-    exclusion_days: Days | None = None
+    pause_days: Days | None = None
     """How long such a pause lasts."""
     silent_days_conference: Days = 7
     """Days of silence that call for a welfare contact."""
@@ -110,13 +110,13 @@ class ProgramTerms(Value):
     """From how many milligrams of alcohol per 210 litres of breath a test is positive; 10 is 0.010 g/210 L."""
     incentives: IncentiveTerms | None = None
     """What is rewarded; missing: the house rules."""
-    family_per_week: int = Field(default=0, ge=0, le=14)
+    family_sessions_per_week: int = Field(default=0, ge=0, le=14)
     """Family sessions asked for per week."""
     panels: tuple[PanelCode, ...] = Field(default=(), max_length=20, examples=[["urine-12"]])
     """The panels that may be ordered; empty: any."""
-    mutual_support_per_week: int = Field(default=0, ge=0, le=14)
+    mutual_support_meetings_per_week: int = Field(default=0, ge=0, le=14)
     """Meetings asked for per week, of any fellowship, a secular one included."""
-    clean_days: Days = 30
+    days_without_unexpected_positive: Days = 30
     """Days without an unexpected positive before a step down or a graduation."""
     graduation_criteria: tuple[CriterionCode, ...] = Field(
         default=("goals-met", "relapse-prevention-plan", "supports-verified"), max_length=30
