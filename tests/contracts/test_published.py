@@ -383,6 +383,7 @@ class TestPrivacy:
             assert not {"person_id", "episode_id", "attendee_id"} & event.model_fields.keys()
         else:
             assert event.SENSITIVITY == "part2"
+            assert event.SUBJECT in {"episode", "person"}
 
 
 class TestNames:

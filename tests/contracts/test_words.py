@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import pytest
 
 from shared.contracts.event import CATALOGUE, Event
+from shared.contracts.names import ADDITIONS, REASONS
 from shared.contracts.publish.asyncapi import asyncapi, envelope_schema, published_by
 from shared.contracts.publish.asyncapi_outlets import last_record, outlets_contract
 from shared.contracts.publish.schemas import schema_of
@@ -100,6 +101,12 @@ def test_the_documents_and_headers_are_described_in_plain_sentences() -> None:
     assert faults(outlets_contract(envelope)) == {}
     assert faults(last_record("billing", "application/schema+json")) == {}
     assert all(header.get("description") for header in envelope["properties"].values())
+
+
+def test_the_reasons_for_names_are_plain_sentences() -> None:
+    assert {
+        name: fault(words) for name, words in {**REASONS, **ADDITIONS}.items() if fault(words)
+    } == {}
 
 
 @pytest.mark.parametrize(
