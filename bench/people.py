@@ -185,7 +185,7 @@ def _plan(subject: str, now: datetime) -> treatment_plan.NewPlan:
         for n in (3, 4, 5)
     )
     services = (
-        PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
-        PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
+        PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_per_session=180),
+        PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_per_session=60),
     )
     return treatment_plan.NewPlan(goals=goals, services=services)

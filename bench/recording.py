@@ -236,7 +236,7 @@ def _screen(
             screen_id=screen_id,
             collected_at=at,
             classification=found if failed else clear,
-            reviewer_id=reviewer,
+            interpreted_by_id=reviewer,
         ),
     )
     if failed:
@@ -244,7 +244,7 @@ def _screen(
             screen_id=screen_id,
             collected_at=at,
             matrix=attendance.Matrix.URINE,
-            reviewer_id=reviewer,
+            interpreted_by_id=reviewer,
         )
         yield at + 2 * minute, subject, told
 
@@ -282,6 +282,7 @@ def _week(day: date, minutes: int) -> Event:
         minutes_credited=minutes,
         met=minutes >= 540,
         prorated=False,
+        ceiling_reached=False,
     )
 
 
@@ -349,7 +350,7 @@ def _last_ones(number: int) -> list[Sent]:
                 screen_id=derive_id(subject, "screen"),
                 collected_at=datetime.now(UTC),
                 matrix=attendance.Matrix.URINE,
-                reviewer_id=derive_id("bench", "reviewer"),
+                interpreted_by_id=derive_id("bench", "reviewer"),
             )
             found[partition] = recorder.write(datetime.now(UTC), subject, told, stranger=True)
         if len(found) == PARTITIONS:

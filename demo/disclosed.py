@@ -19,7 +19,7 @@ def not_allowed(facts: Sequence[Heard]) -> list[str]:
     granted = {one.data["consent_id"]: one for one in by_name.get("consent-granted", ())}
     held = _held(granted, facts)
     classes = {
-        one.data["code"]: one.data.get("recipient_class")
+        one.data["partner_id"]: one.data.get("recipient_class")
         for one in by_name.get("partner-registered", ())
     }
     recorded = {one.data["disclosure_id"] for one in by_name.get("disclosure-recorded", ())}

@@ -52,7 +52,7 @@ async def register(world: World, facility: str) -> None:
             "operator",
             "intake",
             path,
-            {"with_facility_id": facility, "kind": "qsoa", "from_on": f"{year}-01-01"},
+            {"facility_id": facility, "kind": "qsoa", "from_on": f"{year}-01-01"},
             who=year,
             expects=says("intake", "partner-agreement-recorded"),
         )

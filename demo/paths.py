@@ -259,8 +259,8 @@ class PersonPath:
                     for number, metric in GOALS
                 ],
                 "services": [
-                    {"modality": "group", "sessions_per_week": 3, "minutes_each": 180},
-                    {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60},
+                    {"modality": "group", "sessions_per_week": 3, "minutes_per_session": 180},
+                    {"modality": "individual", "sessions_per_week": 1, "minutes_per_session": 60},
                 ],
             },
             who=p.label,

@@ -215,8 +215,8 @@ class Protagonist:
                     for number, metric in goals
                 ],
                 "services": [
-                    {"modality": "group", "sessions_per_week": 3, "minutes_each": 180},
-                    {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60},
+                    {"modality": "group", "sessions_per_week": 3, "minutes_per_session": 180},
+                    {"modality": "individual", "sessions_per_week": 1, "minutes_per_session": 60},
                 ],
             },
         )

@@ -208,5 +208,5 @@ def co_occurring_need(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
 ) -> Decision[EpisodeState]:
     """Staff who choose sessions for the person see what these have to suit."""
-    needs = {**state.co_occurring, event.category.value: event.enhanced}
+    needs = {**state.co_occurring, event.category.value: event.enhanced_program_needed}
     return Decision(state.replace(co_occurring=needs))

@@ -276,7 +276,7 @@ def co_occurring(
     state: EpisodeState, event: plans.CoOccurringNeedIdentified, _cause: Cause
 ) -> EpisodeDecision:
     """Staff who call have to know that more than addiction is treated."""
-    needs = {**state.co_occurring, event.category.value: event.enhanced}
+    needs = {**state.co_occurring, event.category.value: event.enhanced_program_needed}
     return Decision(state.replace(co_occurring=needs))
 
 

@@ -73,7 +73,7 @@ def correct_person(state: EpisodeState, person_id: str, cause: Cause) -> Decisio
         Handoff(f"person/{person_id}", _joined(state, cause)),
         *_not_readmitted(state, cause),
     )
-    event = intake.EpisodePersonCorrected(was_person_id=was, person_id=person_id)
+    event = intake.EpisodePersonCorrected(previous_person_id=was, person_id=person_id)
     # That another episode had the place was true of the wrong person; the right one's record says how it stands.
     state, cleared = loops.close(
         state, IntakeLoop.DOUBLE_ADMISSION, cause.subject_id, ClearedReason.WITHDRAWN

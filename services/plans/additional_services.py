@@ -36,7 +36,7 @@ def identify_need(
         nearer = episode_state.schedule_review(state, plan, cause)
         if nearer.plan is not None and _earlier(nearer.plan.next_review_on, plan.next_review_on):
             state = nearer
-    event = plans.CoOccurringNeedIdentified(category=category, enhanced=enhanced)
+    event = plans.CoOccurringNeedIdentified(category=category, enhanced_program_needed=enhanced)
     return Decision(state, (event,))
 
 

@@ -34,7 +34,7 @@ def goals_met(state: EpisodeState, _cause: Cause) -> bool:
 
 def clean_days(state: EpisodeState, cause: Cause) -> bool:
     """No unexpected positive within the program's window (house rule: thirty days)."""
-    since = cause.now - timedelta(days=state.terms.clean_days)
+    since = cause.now - timedelta(days=state.terms.days_without_unexpected_positive)
     return all(at < since for at in state.positives.values())
 
 
@@ -57,7 +57,7 @@ def support_logged(state: EpisodeState, cause: Cause) -> bool:
         return True
     since = calendar.local_day(cause.now, state.time_zone) - timedelta(weeks=SUPPORT_WEEKS)
     logged = sum(day > since for day in state.meetings.values())
-    return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_per_week)
+    return logged >= max(1, SUPPORT_WEEKS * state.terms.mutual_support_meetings_per_week)
 
 
 def family_involved(state: EpisodeState, _cause: Cause) -> bool:
@@ -158,7 +158,7 @@ def graduate(
         )
     if state.aftercare_plan_id is None:
         raise NotYetKnown("aftercare plan")
-    approved = plans.GraduationApproved(criteria=results, approver_id=cause.actor_id)
+    approved = plans.GraduationApproved(criteria=results, approved_by_id=cause.actor_id)
     graduated = plans.ProgramGraduated(
         graduated_at=cause.now, aftercare_plan_id=state.aftercare_plan_id
     )

@@ -60,14 +60,14 @@ def breath_tested(
     """A positive breath test is looked at; a retest of it is the same matter."""
     if event.outcome is not BreathOutcome.POSITIVE:
         return Decision(state)
-    return _positive(state, event.retest_of or event.screen_id, event.tested_at, cause)
+    return _positive(state, event.retest_of_screen_id or event.screen_id, event.tested_at, cause)
 
 
 def breath_undone(
     state: EpisodeState, event: attendance.BreathTestUndone, _cause: Cause
 ) -> Decision[EpisodeState]:
     """There was no such test, so it shows nothing."""
-    return _no_positive(state, event.retest_of or event.screen_id)
+    return _no_positive(state, event.retest_of_screen_id or event.screen_id)
 
 
 def _positive(

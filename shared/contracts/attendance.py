@@ -40,231 +40,236 @@ _GROUP_ID = "7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"
 
 
 class SessionMode(OpenEnum):
-    """Where a session takes place."""
+    """The place where a session is held."""
 
-    ON_SITE = "onsite"
-    TELEHEALTH = "tele"
+    ON_SITE = "onsite", "At the facility."
+    TELEHEALTH = "tele", "By telehealth."
     UNKNOWN = "unknown"
 
 
 class CancelledBy(OpenEnum):
-    """Who cancelled a session. What the program cancels is never held against a patient."""
+    """Who or what cancelled a session. A cancelled session counts against nobody."""
 
-    PROGRAM = "program"
-    CLINICIAN = "clinician"
-    PATIENT = "patient"
-    WEATHER = "weather"
-    CLOSURE = "closure"
+    PROGRAM = "program", "The program cancelled it."
+    CLINICIAN = "clinician", "The clinician who leads it cancelled it."
+    PATIENT = "patient", "The person cancelled an individual session."
+    WEATHER = "weather", "The weather prevented it."
+    CLOSURE = "closure", "The facility is closed at that time."
     UNKNOWN = "unknown"
 
 
 class Arrival(OpenEnum):
     """How a person took part in a session."""
 
-    ATTENDED = "attended"
-    LATE = "late"
-    LEFT_EARLY = "left_early"
+    ATTENDED = "attended", "The person attended the whole session."
+    LATE = "late", "The person came late."
+    LEFT_EARLY = "left_early", "The person left early."
     UNKNOWN = "unknown"
 
 
 class Absence(OpenEnum):
     """How a person missed a session."""
 
-    EXCUSED = "excused"
-    NO_SHOW = "no_show"
+    EXCUSED = "excused", "The person was absent with an excuse."
+    NO_SHOW = "no_show", "The person was absent without an excuse."
     UNKNOWN = "unknown"
 
 
 class AttendanceStatus(OpenEnum):
-    """What a roll call says of one person."""
+    """The recorded attendance of one person at a session."""
 
-    ATTENDED = "attended"
-    LATE = "late"
-    LEFT_EARLY = "left_early"
-    EXCUSED = "excused"
-    NO_SHOW = "no_show"
+    ATTENDED = "attended", "The person attended the whole session."
+    LATE = "late", "The person came late."
+    LEFT_EARLY = "left_early", "The person left early."
+    EXCUSED = "excused", "The person was absent with an excuse."
+    NO_SHOW = "no_show", "The person was absent without an excuse."
     UNKNOWN = "unknown"
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, _meaning: str = "") -> None:
         self.is_present: Final = value in ("attended", "late", "left_early")
         """The person was there, for the whole session or for a part of it."""
 
 
 class Participation(OpenEnum):
-    """How actively a person took part."""
+    """How actively a person took part in a session."""
 
-    ACTIVE = "active"
-    PARTIAL = "partial"
-    PASSIVE = "passive"
-    NOT_RATED = "not_rated"
+    ACTIVE = "active", "The person took an active part."
+    PARTIAL = "partial", "The person took part at times."
+    PASSIVE = "passive", "The person was present and took no part."
+    NOT_RATED = "not_rated", "Nobody rated the participation."
     UNKNOWN = "unknown"
 
 
 class CorrectionReason(OpenEnum):
-    """Why an attendance record was corrected."""
+    """The reason why recorded attendance was corrected."""
 
-    ENTERED_IN_ERROR = "entered_in_error"
-    WRONG_PERSON = "wrong_person"
-    LATE_DOCUMENTATION = "late_documentation"
-    EXCUSE_VERIFIED = "excuse_verified"
-    OVERLAP = "overlap"
-    """Another session of the person took place at the same time: what both cover is credited once."""
+    ENTERED_IN_ERROR = "entered_in_error", "The record was entered in error."
+    WRONG_PERSON = "wrong_person", "The record belongs to another person."
+    LATE_DOCUMENTATION = "late_documentation", "The documentation arrived late."
+    EXCUSE_VERIFIED = "excuse_verified", "An excuse was verified."
+    OVERLAP = (
+        "overlap",
+        "Another session of the person took place at the same time; minutes that both cover are credited once.",
+    )
     UNKNOWN = "unknown"
 
 
 class SeatReleaseReason(OpenEnum):
-    """Why a seat became free."""
+    """The reason why a seat became free."""
 
-    HOLD_EXPIRED = "hold_expired"
-    WITHDRAWN = "withdrawn"
-    MOVED = "moved"
-    EPISODE_CLOSED = "episode_closed"
+    HOLD_EXPIRED = "hold_expired", "A temporary hold lapsed."
+    WITHDRAWN = (
+        "withdrawn",
+        "The person no longer wants the seat, or the reservation was taken back.",
+    )
+    MOVED = "moved", "The person moved to another group or facility, or the group was closed."
+    EPISODE_CLOSED = "episode_closed", "The episode ended."
     UNKNOWN = "unknown"
 
 
 class Matrix(OpenEnum):
-    """What is tested."""
+    """The kind of specimen that is tested."""
 
-    URINE = "urine"
-    BREATH = "breath"
-    ORAL = "oral"
+    URINE = "urine", "Urine."
+    BREATH = "breath", "Breath."
+    ORAL = "oral", "Oral fluid."
     UNKNOWN = "unknown"
 
 
 class ScreenReason(OpenEnum):
-    """Why a screen was ordered."""
+    """The reason why a screen was ordered."""
 
-    RANDOM = "random"
-    FOR_CAUSE = "for_cause"
-    BASELINE = "baseline"
-    RETEST = "retest"
+    RANDOM = "random", "The screen was drawn at random."
+    FOR_CAUSE = "for_cause", "An observation called for the screen."
+    BASELINE = "baseline", "The screen is the first one after the admission."
+    RETEST = "retest", "The screen repeats an earlier one."
     UNKNOWN = "unknown"
 
 
 class CustodyHolder(OpenEnum):
-    """Who holds a specimen."""
+    """A holder of a specimen."""
 
-    COLLECTOR = "collector"
-    STORAGE = "storage"
-    COURIER = "courier"
-    LABORATORY = "laboratory"
+    COLLECTOR = "collector", "The person who collected the specimen."
+    STORAGE = "storage", "The storage of the facility."
+    COURIER = "courier", "A courier."
+    LABORATORY = "laboratory", "The laboratory."
     UNKNOWN = "unknown"
 
 
 class NotProvidedKind(OpenEnum):
-    """Why there is no specimen. None of these says anything about use."""
+    """The reason why there is no specimen. None of the reasons means substance use."""
 
-    REFUSED = "refused"
-    UNABLE = "unable"
-    NO_SHOW = "no_show"
-    EXCUSED = "excused"
+    REFUSED = "refused", "The person refused."
+    UNABLE = "unable", "The person was unable to provide a specimen."
+    NO_SHOW = "no_show", "The person did not come."
+    EXCUSED = "excused", "The person was excused."
     UNKNOWN = "unknown"
 
 
 class ScreenStage(OpenEnum):
-    """How certain a result is."""
+    """The certainty of a result."""
 
-    PRESUMPTIVE = "presumptive"
-    DEFINITIVE = "definitive"
+    PRESUMPTIVE = "presumptive", "A first test, which a definitive one may correct."
+    DEFINITIVE = "definitive", "A definitive test."
     UNKNOWN = "unknown"
 
 
 class SpecimenValidity(OpenEnum):
-    """Whether the specimen can be judged at all."""
+    """Whether a specimen can be judged."""
 
-    VALID = "valid"
-    DILUTE = "dilute"
-    SUBSTITUTED = "substituted"
-    ADULTERATED = "adulterated"
-    INVALID = "invalid"
+    VALID = "valid", "The specimen can be judged."
+    DILUTE = "dilute", "The specimen is diluted."
+    SUBSTITUTED = "substituted", "The specimen is not of the person."
+    ADULTERATED = "adulterated", "Something was added to the specimen."
+    INVALID = "invalid", "The laboratory cannot judge the specimen."
     UNKNOWN = "unknown"
 
 
 class BreathOutcome(OpenEnum):
-    """What a breath test says; the measured value stays with attendance."""
+    """The outcome of a breath test for alcohol. The measured value is not published."""
 
-    NEGATIVE = "negative"
-    POSITIVE = "positive"
-    RETEST = "retest"
+    NEGATIVE = "negative", "The value is below the program's limit."
+    POSITIVE = "positive", "The value reaches the limit again in a second test."
+    RETEST = "retest", "The value reaches the limit in a first test, which has to be repeated."
     UNKNOWN = "unknown"
 
 
 class ScreenClass(OpenEnum):
-    """What a clinician made of a result."""
+    """The clinical meaning of a result, as a clinician interpreted it."""
 
-    NEGATIVE = "negative"
-    EXPECTED_POSITIVE = "expected_positive"
-    UNEXPECTED_POSITIVE = "unexpected_positive"
-    EXPECTED_ABSENT = "expected_absent"
-    INVALID = "invalid"
+    NEGATIVE = "negative", "No substance was found and none was expected."
+    EXPECTED_POSITIVE = "expected_positive", "Only expected substances were found."
+    UNEXPECTED_POSITIVE = "unexpected_positive", "A substance was found that is not expected."
+    EXPECTED_ABSENT = "expected_absent", "An expected substance was not found."
+    INVALID = "invalid", "The result cannot be interpreted."
     UNKNOWN = "unknown"
 
 
 class Fellowship(OpenEnum):
-    """A mutual-support fellowship, secular ones included."""
+    """A mutual-support fellowship, religious or secular."""
 
-    AA = "aa"
-    NA = "na"
-    SMART = "smart"
-    LIFERING = "lifering"
-    RECOVERY_DHARMA = "recovery_dharma"
-    CELEBRATE_RECOVERY = "celebrate_recovery"
-    OTHER = "other"
+    AA = "aa", "Alcoholics Anonymous."
+    NA = "na", "Narcotics Anonymous."
+    SMART = "smart", "SMART Recovery."
+    LIFERING = "lifering", "LifeRing Secular Recovery."
+    RECOVERY_DHARMA = "recovery_dharma", "Recovery Dharma."
+    CELEBRATE_RECOVERY = "celebrate_recovery", "Celebrate Recovery."
+    OTHER = "other", "Another fellowship."
     UNKNOWN = "unknown"
 
 
 class FamilySessionKind(OpenEnum):
-    """What a family or another supporter took part in."""
+    """The kind of session in which a family member or supporter took part."""
 
-    EDUCATION = "education"
-    INDIVIDUAL = "individual"
-    GROUP = "group"
+    EDUCATION = "education", "A session that teaches families."
+    INDIVIDUAL = "individual", "A session with one family."
+    GROUP = "group", "A session with several families."
     UNKNOWN = "unknown"
 
 
 class Verification(OpenEnum):
-    """How a support meeting was verified."""
+    """How the attendance of a mutual-support meeting was verified."""
 
-    SELF = "self"
-    SIGNED = "signed"
-    DIGITAL = "digital"
+    SELF = "self", "The person reported it."
+    SIGNED = "signed", "Somebody at the meeting signed for it."
+    DIGITAL = "digital", "It was verified digitally."
     UNKNOWN = "unknown"
 
 
 class PauseEnd(OpenEnum):
-    """How a pause ended."""
+    """The reason why a pause ended."""
 
-    OVER = "over"
-    LIFTED = "lifted"
-    CORRECTED = "corrected"
+    OVER = "over", "The time of the pause was over."
+    LIFTED = "lifted", "A member of staff ended the pause early."
+    CORRECTED = "corrected", "A correction showed that the pause had no ground."
     UNKNOWN = "unknown"
 
 
 class LedgerCorrection(OpenEnum):
-    """What happened to an episode, so that what was earned in it leaves the ledger of a person."""
+    """The correction of an episode that removes its incentives from a person's ledger."""
 
-    ENTERED_IN_ERROR = "entered_in_error"
-    MERGED = "merged"
-    PERSON_CORRECTED = "person_corrected"
-    ADMISSION_UNDONE = "admission_undone"
+    ENTERED_IN_ERROR = "entered_in_error", "The episode was entered in error."
+    MERGED = "merged", "The episode was merged into another one."
+    PERSON_CORRECTED = "person_corrected", "The episode belongs to another person."
+    ADMISSION_UNDONE = "admission_undone", "The admission was undone."
     UNKNOWN = "unknown"
 
 
 class GroupCapacity(Value):
-    """The seats of a group, which is the event's subject."""
+    """The seats of a group. The group is the subject of the event."""
 
     track: TrackCode
-    """The track that the group belongs to."""
+    """The track of the program that the group belongs to, such as an evening track."""
     seats_min: int = Field(ge=1, le=50, examples=[2])
-    """The fewest people that make it a group."""
+    """The smallest number of people with which the group may take place."""
     seats_max: int = Field(ge=1, le=50, examples=[12])
-    """The most people it takes."""
+    """The number of seats in the group."""
     seats_taken: int = Field(ge=0, le=50, examples=[2])
-    """Seats taken or held."""
+    """The number of seats that are taken or held after this event."""
 
 
 class AttendanceEvent(Event, source="care.attendance"):
-    """A fact that attendance publishes."""
+    """A fact that the attendance service publishes."""
 
 
 class GroupOpened(
@@ -274,9 +279,9 @@ class GroupOpened(
     consumers=("intake", "plans"),
     sensitivity="operational",
 ):
-    """A group takes people.
+    """A group was opened and accepts people.
 
-    Intake offers places, plans knows what there is. Group: none > open.
+    Published once for each group.
     """
 
 
@@ -287,9 +292,9 @@ class GroupFilled(
     consumers=("intake", "plans"),
     sensitivity="operational",
 ):
-    """The last seat of a group is taken.
+    """The last free seat of a group was taken or held.
 
-    Intake switches to the waiting list. Group: open > full.
+    Published each time that the group becomes full. `SeatReleased` shows that a seat became free.
     """
 
 
@@ -300,602 +305,614 @@ class GroupBelowMinimum(
     consumers=("intake", "plans"),
     sensitivity="operational",
 ):
-    """Too few people are left to make a group.
+    """A group has fewer people than its minimum.
 
-    Intake offers the seats, plans may have to reschedule. Group: open > below minimum.
+    Published when the number of people in an open group falls below `seats_min`.
     """
 
 
 class SeatReserved(AttendanceEvent, consumers=("intake",)):
-    """The person has, or for a while holds, a seat.
+    """A seat in a group was reserved for the person, for good or for a limited time.
 
-    Intake can admit. Seat: free > held or taken.
+    Published when a seat is held for an offer and when the seat is taken. `SeatReleased` ends the reservation.
     """
 
     group_id: GroupId
-    """The group."""
+    """Identifies the group in which the seat is reserved."""
     seats_left: int = Field(ge=0, le=50, examples=[3])
-    """Free seats left in the group."""
+    """The number of free seats in the group after this event."""
     hold_expires_at: Timestamp | None = Field(default=None, examples=["2026-03-04T17:00:00Z"])
-    """When the hold lapses; absent for a seat that is taken for good."""
+    """The time at which a temporary hold lapses. Absent if the seat is taken for good."""
 
 
 class SeatReleased(AttendanceEvent, consumers=("intake",)):
-    """The person's seat is free again.
+    """The person's seat in a group became free.
 
-    Intake offers it to the next who waits. Seat: held or taken > free.
+    Published when a hold lapses, when the person leaves or changes the group, and when the episode ends. Ends
+    `SeatReserved` of the group.
     """
 
     group_id: GroupId
-    """The group."""
+    """Identifies the group in which the seat became free."""
     seats_left: int = Field(ge=0, le=50, examples=[1])
-    """Free seats in the group."""
+    """The number of free seats in the group after this event."""
     reason: SeatReleaseReason = Field(examples=["hold_expired"])
-    """Why."""
+    """The reason why the seat became free."""
 
 
 class SessionScheduled(
     AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
 ):
-    """A session will take place.
+    """A session was put on the schedule.
 
-    Plans and followup know what is coming. Session: none > scheduled.
+    Published once for each session, before it takes place.
     """
 
     group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
-    """The group that meets, for a group session."""
+    """Identifies the group that meets. Absent if the session is not a group's."""
     modality: Modality = Field(examples=["group"])
     """The kind of session."""
     topic: TopicCode | None = Field(default=None, examples=["relapse-prevention"])
-    """The topic, where there is one."""
+    """The topic of the session. Absent if it has none."""
     starts_at: Timestamp
-    """When it begins."""
+    """The time at which the session begins."""
     minutes_planned: SessionMinutes
-    """Planned minutes."""
+    """The planned length of the session, in minutes."""
     counts_toward_hours: bool = Field(examples=[True])
-    """Whether its minutes count toward the week."""
+    """Whether the minutes of the session count toward the hours of the week."""
     mode: SessionMode = Field(examples=["onsite"])
-    """Where it takes place."""
+    """The place where the session is held: on site or by telehealth."""
 
 
 class SessionCancelled(
     AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
 ):
-    """A session will not take place.
+    """A session was cancelled and will not take place.
 
-    Plans and followup do not count it against anyone. The later of two says who it was; `SessionCancellationUndone`
-    retracts it. Session: scheduled > cancelled.
+    A cancelled session counts against nobody. If a session is cancelled twice, the later event holds.
+    `SessionCancellationUndone` retracts it.
     """
 
     group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
-    """The group that would have met."""
+    """Identifies the group that would have met. Absent if the session is not a group's."""
     modality: Modality = Field(examples=["group"])
     """The kind of session."""
     starts_at: Timestamp
-    """When it would have begun."""
+    """The time at which the session would have begun."""
     minutes_planned: SessionMinutes
-    """Minutes that were planned, and are now no longer offered."""
+    """The planned length of the cancelled session, in minutes. These minutes are no longer offered."""
     cancelled_by: CancelledBy = Field(examples=["program"])
-    """Who cancelled."""
+    """Who or what cancelled the session."""
 
 
 class SessionRescheduled(
     AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
 ):
-    """A session will take place at another time.
+    """A scheduled session was moved to another time or was given another length.
 
-    Plans and followup know when it is now. Session: scheduled > scheduled.
+    The values of this event replace those of the earlier `SessionScheduled` or `SessionRescheduled`.
     """
 
     group_id: GroupId | None = Field(default=None, examples=[_GROUP_ID])
-    """The group that meets, for a group session."""
+    """Identifies the group that meets. Absent if the session is not a group's."""
     starts_at: Timestamp
-    """When it begins now."""
+    """The new time at which the session begins."""
     minutes_planned: SessionMinutes
-    """Planned minutes."""
+    """The new planned length of the session, in minutes."""
 
 
 class SessionCancellationUndone(
     AttendanceEvent, subject="session", consumers=("plans", "followup"), sensitivity="operational"
 ):
-    """A session takes place after all.
+    """The cancellation of a session was taken back, so the session takes place after all.
 
-    Retracts `SessionCancelled` of the session, by a person's word or because its closure was taken back; no reason is
-    asked for. Plans and followup know of it again. Session: cancelled > scheduled.
+    Retracts `SessionCancelled` of the session. Published when a member of staff takes the cancellation back, or when
+    the closure that cancelled the session is taken back. It carries no reason.
     """
 
     starts_at: Timestamp
-    """When it begins."""
+    """The time at which the session begins."""
 
 
 class SessionAttended(AttendanceEvent, consumers=("plans", "followup")):
-    """The person took part in a session or, where `family_only` is true, their family did without them.
+    """The person took part in a session; if `family_only` is true, the family took part without the person.
 
-    Plans counts progress, followup knows that there is contact. Session: scheduled > recorded.
+    Published when attendance is recorded, once for each person and session. `AttendanceCorrected` replaces it.
     """
 
     session_id: SessionId
-    """The session."""
+    """Identifies the session."""
     starts_at: Timestamp
-    """When the session began."""
+    """The time at which the session began."""
     modality: Modality = Field(examples=["group"])
     """The kind of session."""
     arrival: Arrival = Field(examples=["attended"])
-    """Whole, late or left early."""
+    """Whether the person attended the whole session, came late or left early."""
     minutes_credited: SessionMinutes
-    """Minutes credited; toward the week only where the session counts, and never where only the family was there."""
+    """The minutes credited to the person. They count toward the week only if the session does, and never if
+    `family_only` is true."""
     participation: Participation = Field(examples=["active"])
-    """How actively the person took part."""
+    """How actively the person took part, as rated by the staff."""
     family_only: bool = Field(examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
+    """True if the session was for the family without the person, who was then neither present nor absent. False for
+    every other session."""
 
 
 class SessionMissed(AttendanceEvent, consumers=("plans", "followup")):
-    """The person was expected and did not come or, where `family_only` is true, only their family was expected.
+    """The person was expected at a session and did not come; if `family_only` is true, only the family was expected.
 
-    Followup reaches out the same day, plans watches the pattern. Session: scheduled > recorded.
+    Published when the absence is recorded, once for each person and session. `AttendanceCorrected` replaces it.
     """
 
     session_id: SessionId
-    """The session."""
+    """Identifies the session."""
     starts_at: Timestamp
-    """When the session began."""
+    """The time at which the session began."""
     modality: Modality = Field(examples=["group"])
     """The kind of session."""
     absence: Absence = Field(examples=["no_show"])
-    """Excused or not."""
+    """Whether the absence was excused."""
     family_only: bool = Field(examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
+    """True if the session was for the family without the person, who was then neither present nor absent. False for
+    every other session."""
 
 
 class AttendanceCorrected(AttendanceEvent, consumers=("plans", "followup")):
-    """What was recorded about a session, of the family alone where `family_only` is true, was wrong; this mends it.
+    """The recorded attendance of the person at a session was corrected.
 
-    Plans recounts, followup stops chasing a miss that was none. Closed weeks are evaluated again.
+    Replaces what `SessionAttended`, `SessionMissed` or an earlier correction states about the session. If `family_only`
+    is true, the record is about the family without the person. Weeks that are already evaluated are evaluated again.
     """
 
     session_id: SessionId
-    """The session."""
+    """Identifies the session."""
     status_before: AttendanceStatus = Field(examples=["no_show"])
-    """What was recorded."""
+    """The attendance that was recorded before the correction."""
     status_after: AttendanceStatus = Field(examples=["attended"])
-    """What holds now."""
+    """The attendance that holds after the correction."""
     minutes_before: SessionMinutes = Field(examples=[0])
-    """Minutes credited until now."""
+    """The minutes credited to the person before the correction."""
     minutes_after: SessionMinutes
-    """Minutes credited from now on."""
+    """The minutes credited to the person after the correction."""
     reason: CorrectionReason = Field(examples=["entered_in_error"])
-    """Why."""
+    """The reason for the correction."""
     family_only: bool = Field(examples=[False])
-    """True of a session of the family without the patient, who was neither there nor absent; false of every other."""
+    """True if the session was for the family without the person, who was then neither present nor absent. False for
+    every other session."""
 
 
 class AbsenceThresholdReached(AttendanceEvent, consumers=("plans", "followup")):
-    """Absences add up to something that someone has to act on.
+    """The person's absences reached a limit of the program's terms.
 
-    Plans reviews, followup goes a tier up. Episode: at risk; ends with the next `SessionAttended`.
+    Published when consecutive unexcused absences or days without contact reach a limit. `AbsenceThresholdUndone`
+    retracts it.
     """
 
     reached_at: Timestamp
-    """When they did."""
+    """The time at which the limit was reached. It identifies the event to its retraction."""
     absences_consecutive: Count
-    """Unexcused absences in a row."""
+    """The number of consecutive unexcused absences."""
     absences_last_14_days: Count
-    """Unexcused absences within the last 14 days."""
+    """The number of unexcused absences within the 14 days before `reached_at`."""
     days_silent: Count
-    """Whole days without any contact."""
+    """The number of whole days without contact with the person."""
 
 
 class AbsenceThresholdUndone(AttendanceEvent, consumers=("plans",)):
-    """Absences had not added up after all: a correction, or a roll that came late, says so.
+    """The person's absences had not reached the limit after all.
 
-    Retracts `AbsenceThresholdReached`, by rule: `AttendanceCorrected` has the reason where one was given. Plans asks
-    for no review because of it.
+    Retracts the `AbsenceThresholdReached` with the same `reached_at`. Published when a correction or attendance that is
+    recorded late shows it. The reason stands in `AttendanceCorrected` where a correction was made.
     """
 
     reached_at: Timestamp
-    """The threshold that had not been reached."""
+    """The `reached_at` of the `AbsenceThresholdReached` that is retracted."""
 
 
 class ParticipationPaused(AttendanceEvent, consumers=("plans", "followup")):
-    """The person is in no group for a while, because unexcused absences reached what the program's terms say.
+    """The person attends no groups for a while, because unexcused absences reached the limit of the program's terms.
 
-    Plans reviews it, followup sees to it that the person hears it from somebody. Only where a program has such a
-    policy. Episode: active > paused; ended by `ParticipationResumed`.
+    Published only for programs that have this policy. `ParticipationResumed` ends the pause.
     """
 
     absences_unexcused: Count = Field(examples=[6])
-    """Unexcused absences since the admission, or since the last pause."""
+    """The number of unexcused absences since the admission, or since the end of the last pause."""
     paused_at: Timestamp
-    """From when on."""
+    """The time at which the pause begins."""
     resumes_at: Timestamp = Field(examples=["2026-03-23T15:00:00Z"])
-    """When the person may come again, unless somebody lifts the pause before."""
+    """The time at which the pause is planned to end. A member of staff may end it earlier."""
 
 
 class ParticipationResumed(AttendanceEvent, consumers=("plans", "followup")):
-    """The person may come to groups again.
+    """The person may attend groups again.
 
-    Retracts `ParticipationPaused`: plans and followup stop waiting for it. Episode: paused > active.
+    Ends `ParticipationPaused`. Published when the time of the pause is over, when a member of staff lifts it, and when
+    a correction shows that it had no ground.
     """
 
     resumed_at: Timestamp
-    """From when on."""
+    """The time from which the person may attend groups again."""
     reason: PauseEnd = Field(examples=["over"])
-    """Whether its time was over, somebody lifted it, or an absence that led to it was none."""
+    """The reason why the pause ended."""
 
 
 class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans",)):
-    """A week's minutes are counted; after a correction once more, and the later one holds.
+    """The minutes of one week of the episode were counted and compared with the level's threshold.
 
-    Plans judges the intensity, reporting shows the delivery. Week: open > closed.
+    Published when the week is over, and again after a correction. The latest event about a week holds.
     """
 
     week_starts_on: Day
-    """The Monday of the week, in the facility's time zone."""
+    """The Monday on which the week begins, in the facility's time zone."""
     minutes_threshold: WeekMinutes
-    """Minutes that the level asks for in this week."""
+    """The minutes that the person's level of care requires in this week."""
     minutes_scheduled: WeekMinutes
-    """Minutes that were scheduled for the person."""
+    """The minutes of the sessions that were scheduled for the person in this week."""
     minutes_offered: WeekMinutes
-    """Minutes that took place; less than scheduled where the program cancelled."""
+    """The minutes of the sessions that took place. They are fewer than scheduled if the program cancelled sessions."""
     minutes_credited: WeekMinutes
-    """Minutes that the person took part in."""
+    """The minutes of the week that are credited to the person."""
     met: bool = Field(examples=[True])
     """Whether the credited minutes reach the threshold."""
     prorated: bool = Field(examples=[False])
-    """Whether the threshold is reduced for a first or last week."""
+    """Whether the threshold is reduced because the week is an incomplete one, such as the first or the last."""
     minutes_ceiling: WeekMinutes | None = Field(default=None, examples=[1200])
-    """Planned minutes from which on the week is one of a higher level of care; absent where there is no such limit."""
-    over_ceiling: bool | None = Field(default=None, examples=[True])
-    """True when the scheduled minutes reach the ceiling; absent otherwise."""
+    """The scheduled minutes from which the week belongs to a higher level of care. Absent if the level has no such
+    limit."""
+    ceiling_reached: bool = Field(examples=[False])
+    """Whether the scheduled minutes reach `minutes_ceiling`. False if there is no such limit."""
 
 
 class WeeklyHoursShortfallDetected(AttendanceEvent, consumers=("plans", "followup")):
-    """A week is, or is going to be, below its threshold.
+    """The minutes of a week are below the threshold, or are going to be.
 
-    Followup books a make-up, plans reviews. Leads to a review, never to a discharge by itself.
+    Published during the week as a projection and after the week as a fact. A shortfall never ends an episode by itself.
     """
 
     week_starts_on: Day
-    """The Monday of the week, in the facility's time zone."""
+    """The Monday on which the week begins, in the facility's time zone."""
     minutes_short: WeekMinutes = Field(examples=[120])
-    """Minutes missing to the threshold."""
+    """The number of minutes that are missing to reach the threshold."""
     projected: bool = Field(examples=[True])
-    """Whether the week still runs, so that a make-up is possible."""
+    """True if the week is not over, so that the missing minutes can still be made up. False if the week is over."""
 
 
 class ScreenOrdered(AttendanceEvent, consumers=("followup",)):
-    """The person was notified of a screen; the schedule ahead stays secret.
+    """The person was notified that a screen has been ordered.
 
-    Followup knows of the visit. Screen: none > ordered.
+    A screen is a test for substances. Published at the notification and not before, because the schedule of random
+    screens is secret.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     matrix: Matrix = Field(examples=["urine"])
-    """What is tested."""
+    """The kind of specimen that is to be tested."""
     panel: PanelCode
-    """The panel of analytes."""
+    """The panel, which is the list of analytes that the laboratory tests for."""
     reason: ScreenReason = Field(examples=["random"])
-    """Why."""
+    """The reason why the screen was ordered."""
     window_ends_at: Timestamp
-    """When the specimen is due."""
+    """The time until which the specimen has to be collected."""
 
 
 class SpecimenCollected(AttendanceEvent):
-    """A specimen was taken and sealed.
+    """A specimen for a screen was collected and sealed.
 
-    The laboratory expects it. Screen: ordered > in custody.
+    Published when the collection is recorded. It begins the chain of custody of the specimen.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     collected_at: Timestamp
-    """When."""
+    """The time at which the specimen was collected."""
     observed: bool = Field(examples=[False])
-    """Whether the collection was observed."""
+    """Whether a member of staff observed the collection directly."""
     temperature_in_range: bool | None = Field(default=None, examples=[True])
-    """Whether the temperature was in range in time; absent where it is not measured."""
+    """Whether the temperature of the specimen was measured in time and lies in the accepted range. Absent if it is
+    not measured for this kind of specimen."""
     custody_sequence: int = Field(ge=1, le=100, examples=[1])
-    """The place in the chain of custody, from 1."""
+    """The position of this step in the chain of custody of the specimen, counted from 1."""
 
 
 class CustodyTransferred(AttendanceEvent):
-    """A specimen went from one hand to the next.
+    """A specimen went from one holder to the next.
 
-    The laboratory sees the unbroken chain. Screen: in custody > in custody.
+    Published for each step of the chain of custody.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     transferred_at: Timestamp
-    """When."""
+    """The time at which the specimen changed hands."""
     holder: CustodyHolder = Field(examples=["courier"])
-    """Who holds it now."""
+    """The kind of holder who has the specimen after this step."""
     custody_sequence: int = Field(ge=1, le=100, examples=[2])
-    """The place in the chain of custody, from 1."""
+    """The position of this step in the chain of custody of the specimen, counted from 1."""
 
 
 class ScreenNotProvided(AttendanceEvent, consumers=("plans",)):
-    """There is no specimen, which is never the same as use.
+    """The person provided no specimen for a screen.
 
-    Plans reviews a refusal. Screen: ordered > closed.
+    A missing specimen is never equal to substance use. `ScreenNotProvidedUndone` retracts it.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     kind: NotProvidedKind = Field(examples=["unable"])
-    """Why there is none."""
+    """The reason why there is no specimen."""
 
 
 class ScreenNotProvidedUndone(AttendanceEvent, consumers=("plans",)):
-    """That there is no specimen was recorded by mistake.
+    """The record that the person provided no specimen was a mistake.
 
-    Retracts `ScreenNotProvided`: plans reviews no refusal that was none. Screen: closed > ordered.
+    Retracts `ScreenNotProvided` of the screen, which waits for its specimen again.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     kind: NotProvidedKind = Field(examples=["refused"])
-    """What had been recorded."""
+    """The reason for the missing specimen that had been recorded."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class ScreenResulted(AttendanceEvent, consumers=("plans",)):
-    """A result came back; analytes and concentrations stay with attendance.
+    """The laboratory returned a result for a screen.
 
-    Plans sees validity and stage, and waits for the interpretation. Screen: > resulted.
+    The event states whether there is a result and of which quality. It carries no analytes and no concentrations.
+    `ScreenInterpreted` gives the clinical meaning.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     stage: ScreenStage = Field(examples=["presumptive"])
-    """How certain the result is."""
+    """The certainty of the result: a first test or a definitive one."""
     validity: SpecimenValidity = Field(examples=["valid"])
-    """Whether the specimen can be judged."""
+    """Whether the specimen can be judged, and if not, why."""
     panel: PanelCode
-    """The panel of analytes."""
+    """The panel, which is the list of analytes that the laboratory tests for."""
 
 
 class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
-    """A breath test was done; value and device stay with attendance.
+    """A breath test for alcohol was taken.
 
-    Plans reviews a positive one. Screen: > resulted.
+    The event carries the outcome. It carries neither the measured value nor the device. `BreathTestUndone` retracts it.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the breath test, which is a kind of screen."""
     tested_at: Timestamp
-    """When."""
+    """The time at which the breath test was taken."""
     outcome: BreathOutcome = Field(examples=["negative"])
-    """What it says."""
-    retest_of: ScreenId | None = Field(
+    """The outcome of the test by the program's limit."""
+    retest_of_screen_id: ScreenId | None = Field(
         default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
     )
-    """The screen that this one repeats."""
+    """Identifies the breath test that this one repeats. Absent if it repeats none."""
 
 
 class BreathTestUndone(AttendanceEvent, consumers=("plans",)):
-    """A breath test was recorded by mistake.
+    """The record of a breath test was a mistake.
 
-    Retracts `BreathTestRecorded`: plans forgets a positive that was none. Screen: > none.
+    Retracts `BreathTestRecorded` of the screen.
     """
 
     screen_id: ScreenId
-    """The screen."""
-    retest_of: ScreenId | None = Field(
+    """Identifies the breath test, which is a kind of screen."""
+    retest_of_screen_id: ScreenId | None = Field(
         default=None, examples=["c4b1e2ce-6b57-5a0f-9a3a-1f4d9d0c5e77"]
     )
-    """The screen that it repeated."""
+    """Identifies the breath test that this one repeats. Absent if it repeats none."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class ScreenInterpreted(AttendanceEvent, consumers=("plans", "followup")):
-    """A clinician said what a result means; of one screen the latest holds.
+    """A clinician interpreted the result of a screen.
 
-    Plans and followup act on this and never on a raw result. Screen: resulted > final.
+    Published for each interpretation; the latest one of a screen holds. `InterpretationUndone` retracts it.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     collected_at: Timestamp
-    """When the specimen was taken: what it shows is of that time."""
+    """The time at which the specimen was collected. The interpretation is about this time."""
     classification: ScreenClass = Field(examples=["expected_positive"])
-    """What it means."""
-    reviewer_id: ActorId
-    """Who interpreted it."""
+    """The clinical meaning of the result."""
+    interpreted_by_id: ActorId
+    """Identifies the clinician who interpreted the result."""
 
 
 class ScreenFailed(AttendanceEvent, consumers=("plans",)):
-    """A screen is an unexpected positive. Published with `ScreenInterpreted`: react to one only.
+    """A clinician interpreted the result of a screen as an unexpected positive.
 
-    Never for a prescribed, dilute or refused one. Plans requests a clinical review. Retracted by the next
-    `ScreenInterpreted` of the screen, or by `InterpretationUndone`. Screen: final.
+    Published together with `ScreenInterpreted` of the same screen, so react to one of the two only. It is never
+    published for a prescribed substance, a dilute specimen or a refusal. The next `ScreenInterpreted` of the screen
+    replaces it, and `InterpretationUndone` retracts it.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     collected_at: Timestamp
-    """When the specimen was taken."""
+    """The time at which the specimen was collected."""
     matrix: Matrix = Field(examples=["urine"])
-    """What was tested."""
-    reviewer_id: ActorId
-    """Who interpreted it."""
+    """The kind of specimen that was tested."""
+    interpreted_by_id: ActorId
+    """Identifies the clinician who interpreted the result."""
 
 
 class InterpretationUndone(AttendanceEvent, consumers=("plans", "followup")):
-    """What a clinician said of a result was a mistake; it waits to be interpreted again.
+    """The interpretation of a screen's result was a mistake.
 
-    Retracts `ScreenInterpreted` and `ScreenFailed` of the screen. Screen: final > resulted.
+    Retracts `ScreenInterpreted` and `ScreenFailed` of the screen, which waits for an interpretation again.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class MutualSupportLogged(AttendanceEvent, consumers=("plans",)):
-    """The person was at a mutual-support meeting.
+    """The person attended a meeting of a mutual-support fellowship.
 
-    Plans counts it toward goals; it never counts toward hours. No transition.
+    A meeting counts toward goals and never toward the hours of a week. `MutualSupportUndone` retracts it.
     """
 
     meeting_id: MeetingId
-    """The meeting."""
+    """Identifies the record of the meeting."""
     fellowship: Fellowship = Field(examples=["smart"])
-    """The fellowship."""
+    """The fellowship that held the meeting."""
     attended_on: Day
-    """The day of the meeting."""
+    """The day of the meeting, in the facility's time zone."""
     verification: Verification = Field(examples=["self"])
-    """How it was verified."""
+    """How the attendance of the meeting was verified."""
 
 
 class MutualSupportUndone(AttendanceEvent, consumers=("plans",)):
-    """A mutual-support meeting was recorded by mistake.
+    """The record of a mutual-support meeting was a mistake.
 
-    Retracts `MutualSupportLogged`: plans does not count it. No transition.
+    Retracts `MutualSupportLogged` of the meeting.
     """
 
     meeting_id: MeetingId
-    """The meeting."""
+    """Identifies the record of the meeting."""
     reason: MistakeReason = Field(examples=["duplicate"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class MutualSupportRequirementSet(AttendanceEvent, consumers=("plans",)):
-    """The person chose what mutual support is asked of them: fellowships of their own choice, or none at all.
+    """The person chose how much mutual support the program asks of them.
 
-    Plans asks for no meetings at the end of who opted out. The latest choice holds; opting out has no consequence.
+    Published for each choice; the latest one holds. To opt out has no consequence for the person.
     """
 
     opted_out: bool = Field(examples=[True])
-    """Whether the person goes to no meetings, by their own choice."""
+    """Whether the person chose to attend no meetings."""
     meetings_per_week: int = Field(ge=0, le=14, examples=[0])
-    """Meetings per week that are asked for now."""
+    """The number of meetings per week that the program asks for from now on. It is 0 if the person opted out."""
 
 
 class FamilySessionAttended(AttendanceEvent, consumers=("plans",)):
-    """A family member or other supporter took part in a session.
+    """A family member or another supporter of the person took part in a session.
 
-    Plans counts it as family involvement. No transition.
+    Published once for each attendee and session. `FamilySessionUndone` retracts it.
     """
 
     session_id: SessionId
-    """The session."""
+    """Identifies the session."""
     attendee_id: AttendeeId
-    """Who came; the name stays with intake."""
+    """Identifies the supporter who took part. The name is not published."""
     minutes_attended: SessionMinutes = Field(examples=[90])
-    """Minutes of the session."""
+    """The minutes of the session that the supporter attended."""
     patient_present: bool = Field(examples=[True])
-    """Whether the patient was there; only then do the minutes count."""
+    """Whether the person in treatment took part. The minutes count toward the person's week only if this is true."""
     kind: FamilySessionKind | None = Field(default=None, examples=["education"])
-    """What it was; absent where it was not said."""
+    """The kind of family session. Absent if it was not recorded."""
 
 
 class FamilySessionUndone(AttendanceEvent, consumers=("plans",)):
-    """That somebody of the family took part was recorded by mistake.
+    """The record that a family member or supporter took part in a session was a mistake.
 
-    Retracts `FamilySessionAttended`: plans does not count it. No transition.
+    Retracts `FamilySessionAttended` of the same session and attendee.
     """
 
     session_id: SessionId
-    """The session."""
+    """Identifies the session."""
     attendee_id: AttendeeId
-    """Who had been recorded."""
+    """Identifies the supporter who had been recorded."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class IncentiveLedger(Value):
-    """What the incentive ledger of a person, who is the event's subject, says after the event."""
+    """The state of the person's ledger of incentives after the event. The person is the subject of the event."""
 
     episode_id: EpisodeId
-    """The episode in which it happened."""
+    """Identifies the episode to which the incentive belongs."""
     year: int = Field(ge=2000, le=9999, examples=[2026])
-    """The calendar year of the facility that the total is of."""
+    """The calendar year of the totals, in the facility's time zone."""
     total_cents: Cents = Field(examples=[4500])
-    """What the person has earned in that year after this event, in cents."""
+    """The sum of everything that the person has earned in this year, after this event, in US cents."""
 
 
 class IncentiveEarned(IncentiveLedger, AttendanceEvent, subject="person"):
-    """The person earned an incentive for the target behaviour.
+    """The person earned an incentive for a behavior that the program rewards.
 
-    Reporting watches the cap. Retracted by `IncentiveUndone`. Ledger: + amount.
+    Published for each entry of the person's ledger. `IncentiveUndone` retracts it.
     """
 
     entry_id: LedgerEntryId
-    """The entry in the ledger."""
+    """Identifies the entry in the person's ledger."""
     amount_cents: Cents
-    """The amount of this entry in cents, as far as the cap left it."""
+    """The amount of this entry, in US cents. The yearly cap may have reduced it."""
     cap_cents: Cents = Field(examples=[75000])
-    """The most that a person may earn in a year, in cents."""
+    """The maximum that one person may earn in one calendar year, in US cents."""
 
 
 class IncentiveUndone(IncentiveLedger, AttendanceEvent, subject="person"):
-    """An incentive that the person earned is taken out of their ledger, because its episode is not theirs or never was.
+    """An incentive was removed from the person's ledger, because its episode is not theirs or is not valid.
 
-    Retracts `IncentiveEarned` of the entry, by rule: the fact that `cause` names says who corrected what and why.
-    Reporting no longer counts it. Ledger: - amount.
+    Retracts `IncentiveEarned` with the same `entry_id`. Published by rule after a correction of the episode; the event
+    of that correction has its reason.
     """
 
     entry_id: LedgerEntryId
-    """The entry that is taken out."""
+    """Identifies the entry that is removed from the person's ledger."""
     amount_cents: Cents
-    """The amount of the entry in cents, which counts no longer."""
+    """The amount of the removed entry, in US cents. It is no longer part of `total_cents`."""
     cause: LedgerCorrection = Field(examples=["admission_undone"])
-    """What happened to the episode."""
+    """The correction of the episode that led to the removal."""
 
 
 class IncentiveReset(IncentiveLedger, AttendanceEvent, subject="person"):
-    """The next incentive starts again from its base amount; what is earned stays.
+    """The amount of the person's next incentive was set back to the base amount.
 
-    Reporting watches the cap. Retracted by `IncentiveResetUndone`. Ledger: unchanged.
+    Published because of a screen. What the person has earned stays. `IncentiveResetUndone` retracts it.
     """
 
     screen_id: ScreenId
-    """The screen or breath test because of which."""
+    """Identifies the screen or breath test that led to the reset."""
     next_cents: Cents = Field(examples=[250])
-    """What the next incentive is worth now, in cents."""
+    """The amount of the person's next incentive after this event, in US cents."""
     cap_cents: Cents = Field(examples=[75000])
-    """The most that a person may earn in a year, in cents."""
+    """The maximum that one person may earn in one calendar year, in US cents."""
 
 
 class IncentiveResetUndone(IncentiveLedger, AttendanceEvent, subject="person"):
-    """The screen because of which the next incentive started again counts against nobody any more.
+    """The screen that set back the amount of the next incentive no longer counts against the person.
 
-    Retracts `IncentiveReset` of the screen, by rule: the screen was interpreted anew, or a fact about it was taken back
-    by a fact that says why. Ledger: unchanged.
+    Retracts `IncentiveReset` of the same screen. Published by rule when the screen is interpreted anew or when a fact
+    about it is retracted.
     """
 
     screen_id: ScreenId
-    """The screen or breath test because of which it had."""
+    """Identifies the screen or breath test that had led to the reset."""
     next_cents: Cents = Field(examples=[375])
-    """What the next incentive is worth now, in cents."""
+    """The amount of the person's next incentive after this event, in US cents."""
     cap_cents: Cents = Field(examples=[75000])
-    """The most that a person may earn in a year, in cents."""
+    """The maximum that one person may earn in one calendar year, in US cents."""
 
 
 class LoopEscalated(Escalation, AttendanceEvent):
-    """An open loop of attendance missed a deadline and has a new owner.
+    """An open task about the episode missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    Published for each step of the escalation. `EscalationCleared` with the same `loop_id` retracts all steps.
     """
 
     loop: AttendanceLoop = Field(examples=["screen_interpretation"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class EscalationCleared(Clearance, AttendanceEvent):
-    """An escalation of attendance no longer stands.
+    """The escalation of a task about the episode ended.
 
-    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `LoopEscalated` with the same `loop_id`.
     """
 
     loop: AttendanceLoop = Field(examples=["screen_interpretation"])
-    """What was waited for."""
+    """The kind of task."""
 
 
 # --- loops of sessions and groups, which are subjects of their own ---------------------------------------
@@ -907,13 +924,14 @@ class SessionLoopEscalated(
     subject="session",
     sensitivity="operational",
 ):
-    """An open loop about a session, such as a roll that nobody calls, missed a deadline and has a new owner.
+    """An open task about a session missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    An example is a session whose attendance nobody recorded. Published for each step of the escalation.
+    `SessionEscalationCleared` with the same `loop_id` retracts all steps.
     """
 
     loop: AttendanceLoop = Field(examples=["roll_call"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class SessionEscalationCleared(
@@ -922,13 +940,13 @@ class SessionEscalationCleared(
     subject="session",
     sensitivity="operational",
 ):
-    """An escalation about a session no longer stands.
+    """The escalation of a task about a session ended.
 
-    Retracts every `SessionLoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `SessionLoopEscalated` with the same `loop_id`.
     """
 
     loop: AttendanceLoop = Field(examples=["roll_call"])
-    """What was waited for."""
+    """The kind of task."""
 
 
 class GroupLoopEscalated(
@@ -937,13 +955,14 @@ class GroupLoopEscalated(
     subject="group",
     sensitivity="operational",
 ):
-    """An open loop about a group, such as one with too few people, missed a deadline and has a new owner.
+    """An open task about a group missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    An example is a group with too few people. Published for each step of the escalation. `GroupEscalationCleared` with
+    the same `loop_id` retracts all steps.
     """
 
     loop: AttendanceLoop = Field(examples=["group_size"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class GroupEscalationCleared(
@@ -952,10 +971,10 @@ class GroupEscalationCleared(
     subject="group",
     sensitivity="operational",
 ):
-    """An escalation about a group no longer stands.
+    """The escalation of a task about a group ended.
 
-    Retracts every `GroupLoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `GroupLoopEscalated` with the same `loop_id`.
     """
 
     loop: AttendanceLoop = Field(examples=["group_size"])
-    """What was waited for."""
+    """The kind of task."""

@@ -207,17 +207,17 @@ _LEVEL_EXAMPLE: Final = {"system": "asam", "edition": "4", "code": "2.1"}
 
 
 class LevelOfCare(Value):
-    """A level of care. Never a bare number: "3" is IOP on one scale and residential on another."""
+    """A level of care. A bare number is none, because it means different levels on different scales."""
 
     # Closed for readers too: docs/decisions/0019-levels-are-closed.md.
     model_config = ConfigDict(json_schema_extra=_codes_by_edition)
 
     system: Literal["asam"] = Field(examples=["asam"])
-    """The scale: the criteria of the American Society of Addiction Medicine."""
+    """The system of the level: the criteria of the American Society of Addiction Medicine (ASAM)."""
     edition: AsamEdition = Field(examples=["4"])
-    """The edition of the criteria; editions coexist and are never converted."""
+    """The edition of the criteria. Levels of different editions are never converted."""
     code: str = Field(pattern=r"^[0-4](\.[0-9])?(-WM)?$", examples=["2.1"])
-    """The level's code in that edition."""
+    """The code of the level in that edition."""
 
     @model_validator(mode="after")
     def _code_is_of_the_edition(self) -> Self:
@@ -237,12 +237,12 @@ class LevelOfCare(Value):
 
 
 class Dimension(Value):
-    """One assessment dimension. The number alone is ambiguous: editions order them differently."""
+    """A dimension of the ASAM assessment. Editions number their dimensions differently."""
 
     edition: AsamEdition = Field(examples=["4"])
-    """The edition that the number belongs to."""
+    """The edition of the ASAM Criteria to which the number belongs."""
     number: int = Field(ge=1, le=6, examples=[4])
-    """The dimension's number in that edition."""
+    """The number of the dimension in that edition."""
 
 
 Level = Annotated[LevelOfCare, Field(examples=[_LEVEL_EXAMPLE])]
@@ -255,145 +255,178 @@ Drivers = Annotated[
 
 
 class Role(OpenEnum):
-    """Who acts, and who owns a loop: a role, never a person."""
+    """The role of somebody who acts or who owns a task. It never names a person."""
 
-    INTAKE_COORDINATOR = "intake_coordinator"
-    COUNSELOR = "counselor"
-    CLINICIAN = "clinician"
-    NURSE = "nurse"
-    CASE_MANAGER = "case_manager"
-    PEER_SPECIALIST = "peer_specialist"
-    CLINICAL_SUPERVISOR = "clinical_supervisor"
-    PROGRAM_DIRECTOR = "program_director"
-    PRIVACY_OFFICER = "privacy_officer"
-    OPERATOR = "operator"
-    PARTNER = "partner"
-    SYSTEM = "system"
+    INTAKE_COORDINATOR = (
+        "intake_coordinator",
+        "Receives referrals and leads people to the admission.",
+    )
+    COUNSELOR = "counselor", "Leads groups and individual sessions and keeps the treatment plan."
+    CLINICIAN = "clinician", "A licensed clinician, who assesses, recommends and decides."
+    NURSE = "nurse", "Collects specimens and cares for medical needs."
+    CASE_MANAGER = "case_manager", "Coordinates services outside the program and aftercare."
+    PEER_SPECIALIST = "peer_specialist", "Supports people from their own experience of recovery."
+    CLINICAL_SUPERVISOR = "clinical_supervisor", "Supervises the clinical work of the facility."
+    PROGRAM_DIRECTOR = "program_director", "Is responsible for the program."
+    PRIVACY_OFFICER = "privacy_officer", "Is responsible for consents and disclosures."
+    OPERATOR = "operator", "Runs the software for the facilities."
+    PARTNER = "partner", "A partner organization."
+    SYSTEM = "system", "The software itself, by rule."
     UNKNOWN = "unknown"
 
 
 class ClearedReason(OpenEnum):
-    """Why an escalation ended."""
+    """The reason why the escalation of a task ended."""
 
-    RESOLVED = "resolved"
-    WITHDRAWN = "withdrawn"
-    SUPERSEDED = "superseded"
-    EPISODE_CLOSED = "episode_closed"
-    ENTERED_IN_ERROR = "entered_in_error"
+    RESOLVED = "resolved", "The task was done."
+    WITHDRAWN = "withdrawn", "The fact that called for the task was taken back."
+    SUPERSEDED = "superseded", "Another fact made the task unnecessary."
+    EPISODE_CLOSED = "episode_closed", "The episode ended."
+    ENTERED_IN_ERROR = "entered_in_error", "The episode was entered in error."
     UNKNOWN = "unknown"
 
 
 class Escalation(Value):
-    """What every `LoopEscalated` says beside the kind of loop."""
+    """One step of the escalation of a task."""
 
     loop_id: LoopId
-    """The open loop."""
+    """Identifies the open task."""
     owner_role: Role = Field(examples=["case_manager"])
-    """The role that owns the loop from this step on."""
+    """The role that owns the task from this step on."""
     step: int = Field(ge=1, le=20, examples=[1])
-    """The step reached: 1 is the first missed deadline."""
+    """The step of the escalation. Step 1 is the first missed deadline."""
     deadline_at: Timestamp
-    """When the next step comes unless the loop is closed."""
+    """The time at which the next step follows, unless somebody completes the task."""
 
 
 class Clearance(Value):
-    """What every `EscalationCleared` says beside the kind of loop."""
+    """The end of the escalation of a task."""
 
     loop_id: LoopId
-    """The loop whose escalation no longer stands."""
+    """Identifies the task whose escalation ended."""
     step_reached: int = Field(ge=1, le=20, examples=[1])
-    """The highest step that had been announced."""
+    """The highest step of the escalation that was published."""
     reason: ClearedReason = Field(examples=["resolved"])
-    """Why it no longer stands."""
+    """The reason why the escalation ended."""
 
 
 class MistakeReason(OpenEnum):
-    """Why something is taken back."""
+    """The kind of mistake because of which something is taken back."""
 
-    WRONG_PERSON = "wrong_person"
-    DUPLICATE = "duplicate"
-    NOT_INTENDED = "not_intended"
-    WRONG_PROGRAM = "wrong_program"
-    TEST_ENTRY = "test_entry"
-    OTHER = "other"
+    WRONG_PERSON = "wrong_person", "It was recorded for the wrong person."
+    DUPLICATE = "duplicate", "It had been recorded already."
+    NOT_INTENDED = "not_intended", "It was recorded unintentionally."
+    WRONG_PROGRAM = "wrong_program", "It was recorded for the wrong program."
+    TEST_ENTRY = "test_entry", "It was entered as a test."
+    OTHER = "other", "None of the other reasons applies."
     UNKNOWN = "unknown"
 
 
 class IntakeLoop(OpenEnum):
-    """What intake waits for."""
+    """A kind of task of the intake service."""
 
-    REFERRAL_ACKNOWLEDGEMENT = "referral_acknowledgement"
-    ASSESSMENT = "assessment"
-    EMERGENCY_RESPONSE = "emergency_response"
-    RECOMMENDATION = "recommendation"
-    PLACEMENT = "placement"
-    WAITLIST = "waitlist"
-    ADMISSION = "admission"
-    REFERRAL_CLOSURE = "referral_closure"
-    ORIENTATION = "orientation"
-    DOUBLE_ADMISSION = "double_admission"
-    OUTBOUND_REFERRAL = "outbound_referral"
-    READMISSION = "readmission"
-    DISCLOSURE_REVIEW = "disclosure_review"
-    DISCLOSURE_REPORT = "disclosure_report"
-    MISSING_FACT = "missing_fact"
+    REFERRAL_ACKNOWLEDGEMENT = "referral_acknowledgement", "Somebody has to take on the referral."
+    ASSESSMENT = "assessment", "The person has to be assessed."
+    EMERGENCY_RESPONSE = "emergency_response", "An imminent danger needs a response."
+    RECOMMENDATION = "recommendation", "A level of care has to be recommended."
+    PLACEMENT = "placement", "The place of treatment has to be decided."
+    WAITLIST = "waitlist", "The person waits for a place."
+    ADMISSION = "admission", "The person has to be admitted."
+    REFERRAL_CLOSURE = "referral_closure", "A referral that leads nowhere has to be closed."
+    ORIENTATION = "orientation", "The person needs an orientation."
+    DOUBLE_ADMISSION = "double_admission", "The person seems to be admitted twice."
+    OUTBOUND_REFERRAL = "outbound_referral", "A partner has to answer a referral."
+    READMISSION = "readmission", "A requested readmission has to be prepared."
+    DISCLOSURE_REVIEW = (
+        "disclosure_review",
+        "A disclosure without valid consent has to be reviewed.",
+    )
+    DISCLOSURE_REPORT = (
+        "disclosure_report",
+        "It has to be reported whether an allowed disclosure was made.",
+    )
+    MISSING_FACT = "missing_fact", "A fact that another service publishes has not arrived."
     UNKNOWN = "unknown"
 
 
 class PlansLoop(OpenEnum):
-    """What plans waits for."""
+    """A kind of task of the plans service."""
 
-    TREATMENT_PLAN = "treatment_plan"
-    PLAN_REVIEW = "plan_review"
-    CLINICAL_REVIEW = "clinical_review"
-    LEVEL_CHANGE = "level_change"
-    NEXT_APPOINTMENT = "next_appointment"
-    CONTINUED_SERVICE = "continued_service"
-    PROGRAM_HOURS = "program_hours"
-    TRANSFER = "transfer"
-    AFTERCARE_PLAN = "aftercare_plan"
-    DISCHARGE = "discharge"
-    MISSING_FACT = "missing_fact"
+    TREATMENT_PLAN = "treatment_plan", "A treatment plan has to be signed."
+    PLAN_REVIEW = "plan_review", "The treatment plan has to be reviewed."
+    CLINICAL_REVIEW = "clinical_review", "A clinician has to review the episode."
+    LEVEL_CHANGE = "level_change", "A change of the level of care has to be decided."
+    NEXT_APPOINTMENT = (
+        "next_appointment",
+        "The person needs the first appointment at the new level of care.",
+    )
+    CONTINUED_SERVICE = (
+        "continued_service",
+        "The continuation of the treatment has to be justified.",
+    )
+    PROGRAM_HOURS = "program_hours", "The program offered fewer hours than required."
+    TRANSFER = "transfer", "A transfer to another facility has to be carried out."
+    AFTERCARE_PLAN = "aftercare_plan", "The aftercare plan has to be completed."
+    DISCHARGE = "discharge", "The end of the treatment has to be decided."
+    MISSING_FACT = "missing_fact", "A fact that another service publishes has not arrived."
     UNKNOWN = "unknown"
 
 
 class AttendanceLoop(OpenEnum):
-    """What attendance waits for."""
+    """A kind of task of the attendance service."""
 
-    SEAT = "seat"
-    GROUP_SIZE = "group_size"
-    ROLL_CALL = "roll_call"
-    WALK_IN = "walk_in"
-    LEADER = "leader"
-    SIGN_OFF = "sign_off"
-    DOUBLE_BOOKING = "double_booking"
-    MAKE_UP = "make_up"
-    SPECIMEN = "specimen"
-    SCREEN_RESULT = "screen_result"
-    SCREEN_INTERPRETATION = "screen_interpretation"
-    SCREEN_RETEST = "screen_retest"
-    SCREEN_DUE = "screen_due"
+    SEAT = "seat", "The person needs a seat in a group."
+    GROUP_SIZE = "group_size", "A group has too few people."
+    ROLL_CALL = "roll_call", "The attendance of a session has to be recorded."
+    WALK_IN = "walk_in", "A person who came unexpectedly has to be assigned."
+    LEADER = "leader", "A session needs a leader."
+    SIGN_OFF = "sign_off", "The record of a session has to be signed."
+    DOUBLE_BOOKING = "double_booking", "A person is scheduled for two sessions at the same time."
+    MAKE_UP = "make_up", "Missing minutes have to be made up."
+    SPECIMEN = "specimen", "A specimen has to be collected."
+    SCREEN_RESULT = "screen_result", "A laboratory result is due."
+    SCREEN_INTERPRETATION = "screen_interpretation", "A clinician has to interpret a result."
+    SCREEN_RETEST = "screen_retest", "A screen has to be repeated."
+    SCREEN_DUE = "screen_due", "A screen has to be ordered."
     # Nobody waits for it here: the private review of a missing medicine is a clinical review, which plans owns.
-    ADHERENCE_REVIEW = "adherence_review"
-    SAFE_DEPARTURE = "safe_departure"
-    RETURN_AFTER_PAUSE = "return_after_pause"
-    MISSING_FACT = "missing_fact"
+    ADHERENCE_REVIEW = (
+        "adherence_review",
+        "It has to be reviewed whether a prescribed medication is taken.",
+    )
+    SAFE_DEPARTURE = (
+        "safe_departure",
+        "A person with a positive breath test has to get home safely.",
+    )
+    RETURN_AFTER_PAUSE = (
+        "return_after_pause",
+        "The return of the person after a pause has to be prepared.",
+    )
+    MISSING_FACT = "missing_fact", "A fact that another service publishes has not arrived."
     UNKNOWN = "unknown"
 
 
 class FollowupLoop(OpenEnum):
-    """What followup waits for."""
+    """A kind of task of the followup service."""
 
-    OUTREACH = "outreach"
-    CHECK_IN = "check_in"
-    RISK_RESPONSE = "risk_response"
-    AFTERCARE_PLAN = "aftercare_plan"
-    FIRST_APPOINTMENT = "first_appointment"
-    REENGAGEMENT = "reengagement"
-    LOST_CONTACT = "lost_contact"
-    CIRCUMSTANCE = "circumstance"
-    TIMELY_VISIT = "timely_visit"
-    MISSING_FACT = "missing_fact"
+    OUTREACH = "outreach", "The person has to be reached."
+    CHECK_IN = "check_in", "A check-in has to take place."
+    RISK_RESPONSE = "risk_response", "A risk needs a response."
+    AFTERCARE_PLAN = "aftercare_plan", "The elements of aftercare have to be agreed."
+    FIRST_APPOINTMENT = (
+        "first_appointment",
+        "It has to be verified that the first appointment took place.",
+    )
+    REENGAGEMENT = "reengagement", "The person has to be led back into care."
+    LOST_CONTACT = "lost_contact", "Contact with the person is lost and has to be sought."
+    CIRCUMSTANCE = (
+        "circumstance",
+        "A death, imprisonment, hospital stay or move has to be followed up.",
+    )
+    TIMELY_VISIT = (
+        "timely_visit",
+        "The person has to be seen in time after an emergency visit or a discharge elsewhere.",
+    )
+    MISSING_FACT = "missing_fact", "A fact that another service publishes has not arrived."
     UNKNOWN = "unknown"
 
 
@@ -401,54 +434,54 @@ class FollowupLoop(OpenEnum):
 
 
 class Population(OpenEnum):
-    """Which hours band and forms apply."""
+    """The population of a person, which determines required hours and forms."""
 
-    ADULT = "adult"
-    ADOLESCENT = "adolescent"
+    ADULT = "adult", "The person is treated as an adult."
+    ADOLESCENT = "adolescent", "The person is treated as an adolescent."
     UNKNOWN = "unknown"
 
 
 class CoOccurring(OpenEnum):
-    """How much integrated mental-health care is needed."""
+    """How much integrated mental-health care a person needs."""
 
-    NONE = "none"
-    CAPABLE = "capable"
-    ENHANCED = "enhanced"
+    NONE = "none", "No integrated mental-health care is needed."
+    CAPABLE = "capable", "A program that can also treat mental-health conditions is needed."
+    ENHANCED = "enhanced", "A program that fully integrates mental-health care is needed."
     UNKNOWN = "unknown"
 
 
 class Modality(OpenEnum):
     """The kind of a service or session."""
 
-    GROUP = "group"
-    INDIVIDUAL = "individual"
-    FAMILY = "family"
-    PSYCHOEDUCATION = "psychoeducation"
-    MEDICATION = "medication"
-    CASE_MANAGEMENT = "case_management"
-    WELLNESS = "wellness"
+    GROUP = "group", "A group session."
+    INDIVIDUAL = "individual", "An individual session."
+    FAMILY = "family", "A session with the family."
+    PSYCHOEDUCATION = "psychoeducation", "A session that teaches about the disorder and recovery."
+    MEDICATION = "medication", "Management of medication."
+    CASE_MANAGEMENT = "case_management", "Coordination of services outside the program."
+    WELLNESS = "wellness", "A holistic service, such as yoga."
     UNKNOWN = "unknown"
 
 
 class Urgency(OpenEnum):
-    """How fast someone has to be seen."""
+    """How soon a person has to be seen."""
 
-    ROUTINE = "routine"
-    URGENT = "urgent"
-    EMERGENT = "emergent"
+    ROUTINE = "routine", "The person can wait for the next regular appointment."
+    URGENT = "urgent", "The person has to be seen soon."
+    EMERGENT = "emergent", "The person has to be seen at once."
     UNKNOWN = "unknown"
 
 
 class Milestone(OpenEnum):
-    """When a check-in is due, counted from discharge."""
+    """When a check-in is due, counted from the discharge."""
 
-    HOURS_72 = "hours_72"
-    DAYS_7 = "days_7"
-    DAYS_14 = "days_14"
-    DAYS_30 = "days_30"
-    DAYS_60 = "days_60"
-    DAYS_90 = "days_90"
-    MONTHS_6 = "months_6"
-    MONTHS_9 = "months_9"
-    MONTHS_12 = "months_12"
+    HOURS_72 = "hours_72", "72 hours after the discharge."
+    DAYS_7 = "days_7", "7 days after the discharge."
+    DAYS_14 = "days_14", "14 days after the discharge."
+    DAYS_30 = "days_30", "30 days after the discharge."
+    DAYS_60 = "days_60", "60 days after the discharge."
+    DAYS_90 = "days_90", "90 days after the discharge."
+    MONTHS_6 = "months_6", "6 months after the discharge."
+    MONTHS_9 = "months_9", "9 months after the discharge."
+    MONTHS_12 = "months_12", "12 months after the discharge."
     UNKNOWN = "unknown"

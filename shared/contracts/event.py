@@ -15,7 +15,9 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, NamedTuple, Self, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from .attributes import PATTERNS, SCHEMA, SEQUENCE_DIGITS, is_person, legal, trace_or_none
 
@@ -153,8 +155,29 @@ CATALOGUE: Final[dict[str, type[Event]]] = {}
 class OpenEnum(StrEnum):
     """A code list that is closed for writers and open for readers.
 
-    A reader that meets a member added later sees `UNKNOWN`, which every subclass defines.
+    A reader that meets a member added later sees `UNKNOWN`, which every subclass defines. A member may have a meaning
+    beside its code, which the published schemas state.
     """
+
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str = "") -> Self:
+        """Return the member of this code, which is its value."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Add what each code means to the description of the list."""
+        schema = handler(core)
+        meanings = [f"`{one}`: {one.meaning}" for one in cls if one.meaning]
+        resolved = handler.resolve_ref_schema(schema)
+        resolved["description"] = " ".join([*(cls.__doc__ or "").split(), *meanings])
+        return schema
 
     @classmethod
     def _missing_(cls, value: object) -> OpenEnum | None:

@@ -29,495 +29,497 @@ from .event import Event, OpenEnum
 
 
 class Channel(OpenEnum):
-    """How a person is reached."""
+    """A channel by which a person is reached."""
 
-    CALL = "call"
-    SMS = "sms"
-    PORTAL = "portal"
-    VISIT = "visit"
-    POST = "post"
-    PEER = "peer"
+    CALL = "call", "A phone call."
+    SMS = "sms", "A text message."
+    PORTAL = "portal", "A message in the patient portal."
+    VISIT = "visit", "A visit."
+    POST = "post", "A letter."
+    PEER = "peer", "Contact through a peer specialist."
     UNKNOWN = "unknown"
 
 
 class AttemptResult(OpenEnum):
-    """What came of an attempt to reach a person."""
+    """The result of an attempt to reach a person."""
 
-    REACHED = "reached"
-    NO_ANSWER = "no_answer"
-    VOICEMAIL = "voicemail"
-    WRONG_NUMBER = "wrong_number"
-    REFUSED = "refused"
-    UNDELIVERED = "undelivered"
+    REACHED = "reached", "The person was reached."
+    NO_ANSWER = "no_answer", "Nobody answered."
+    VOICEMAIL = "voicemail", "A message was left on voicemail."
+    WRONG_NUMBER = "wrong_number", "The number is not the person's."
+    REFUSED = "refused", "The person did not want to talk."
+    UNDELIVERED = "undelivered", "The message was not delivered."
     UNKNOWN = "unknown"
 
 
 class UseSince(OpenEnum):
-    """Whether there was use since the last contact."""
+    """Whether a person reports substance use since the last contact."""
 
-    NONE = "none"
-    SOME = "some"
-    NOT_STATED = "not_stated"
+    NONE = "none", "The person reports no use."
+    SOME = "some", "The person reports use."
+    NOT_STATED = "not_stated", "The person gave no answer."
     UNKNOWN = "unknown"
 
 
 class Taken(OpenEnum):
-    """Whether medication is taken."""
+    """Whether a person takes prescribed medication."""
 
-    YES = "yes"
-    PARTLY = "partly"
-    NO = "no"
-    NOT_PRESCRIBED = "not_prescribed"
+    YES = "yes", "The medication is taken as prescribed."
+    PARTLY = "partly", "The medication is taken in part."
+    NO = "no", "The medication is not taken."
+    NOT_PRESCRIBED = "not_prescribed", "No medication is prescribed."
     UNKNOWN = "unknown"
 
 
 class Housing(OpenEnum):
-    """How the person lives."""
+    """The housing situation of a person."""
 
-    STABLE = "stable"
-    RECOVERY_HOUSING = "recovery_housing"
-    AT_RISK = "at_risk"
-    UNHOUSED = "unhoused"
+    STABLE = "stable", "The person has stable housing."
+    RECOVERY_HOUSING = "recovery_housing", "The person lives in recovery housing."
+    AT_RISK = "at_risk", "The person may lose the housing."
+    UNHOUSED = "unhoused", "The person has no housing."
     UNKNOWN = "unknown"
 
 
 class Work(OpenEnum):
-    """What the person does by day."""
+    """The work situation of a person."""
 
-    WORKING = "working"
-    STUDYING = "studying"
-    CARING = "caring"
-    LOOKING = "looking"
-    NOT_WORKING = "not_working"
+    WORKING = "working", "The person works."
+    STUDYING = "studying", "The person studies."
+    CARING = "caring", "The person cares for others."
+    LOOKING = "looking", "The person looks for work."
+    NOT_WORKING = "not_working", "The person does none of this."
     UNKNOWN = "unknown"
 
 
 class Support(OpenEnum):
-    """How well the person is supported."""
+    """How well other people support a person."""
 
-    STRONG = "strong"
-    SOME = "some"
-    NONE = "none"
+    STRONG = "strong", "The person has strong support."
+    SOME = "some", "The person has some support."
+    NONE = "none", "The person has no support."
     UNKNOWN = "unknown"
 
 
 class RiskFlag(OpenEnum):
-    """Something that came up at a check-in and needs an answer."""
+    """A risk that came up at a check-in and needs a response."""
 
-    SUICIDE_RISK = "suicide_risk"
-    OVERDOSE_RISK = "overdose_risk"
-    WITHDRAWAL = "withdrawal"
-    CRAVING = "craving"
-    VIOLENCE = "violence"
-    HOUSING_LOSS = "housing_loss"
-    MEDICATION_GAP = "medication_gap"
+    SUICIDE_RISK = "suicide_risk", "The person may harm or kill themselves."
+    OVERDOSE_RISK = "overdose_risk", "The person may overdose."
+    WITHDRAWAL = "withdrawal", "The person has symptoms of withdrawal."
+    CRAVING = "craving", "The person has strong cravings."
+    VIOLENCE = "violence", "The person experiences or threatens violence."
+    HOUSING_LOSS = "housing_loss", "The person loses the housing."
+    MEDICATION_GAP = "medication_gap", "The person is without prescribed medication."
     UNKNOWN = "unknown"
 
 
 class OutreachCause(OpenEnum):
-    """Why someone reaches out."""
+    """The reason why the staff try to reach a person."""
 
-    SESSION_MISSED = "session_missed"
-    ABSENCE_THRESHOLD = "absence_threshold"
-    ASSESSMENT_MISSED = "assessment_missed"
-    CHECK_IN_MISSED = "check_in_missed"
-    WAITLIST = "waitlist"
-    REFERRAL = "referral"
-    RISK = "risk"
+    SESSION_MISSED = "session_missed", "The person missed a session."
+    ABSENCE_THRESHOLD = "absence_threshold", "The absences reached a limit."
+    ASSESSMENT_MISSED = "assessment_missed", "The person missed the assessment."
+    CHECK_IN_MISSED = "check_in_missed", "The person was not reached for a check-in."
+    WAITLIST = "waitlist", "The person waits for a place."
+    REFERRAL = "referral", "A referral needs a contact."
+    RISK = "risk", "A risk needs a contact."
     UNKNOWN = "unknown"
 
 
 class ReportedBy(OpenEnum):
-    """Where the knowledge of a return to use comes from."""
+    """The kind of source that reported a return to use."""
 
-    PATIENT = "patient"
-    FAMILY = "family"
-    CLINICIAN = "clinician"
-    PARTNER = "partner"
-    COURT = "court"
+    PATIENT = "patient", "The person reported it."
+    FAMILY = "family", "The family reported it."
+    CLINICIAN = "clinician", "A clinician reported it."
+    PARTNER = "partner", "A partner reported it."
+    COURT = "court", "A court reported it."
     UNKNOWN = "unknown"
 
 
 class SubstanceClass(OpenEnum):
-    """The class of a substance; never the substance itself."""
+    """A class of substances. The substance itself is not published."""
 
-    ALCOHOL = "alcohol"
-    OPIOIDS = "opioids"
-    STIMULANTS = "stimulants"
-    SEDATIVES = "sedatives"
-    CANNABIS = "cannabis"
-    HALLUCINOGENS = "hallucinogens"
-    INHALANTS = "inhalants"
-    NOT_STATED = "not_stated"
+    ALCOHOL = "alcohol", "Alcohol."
+    OPIOIDS = "opioids", "Opioids."
+    STIMULANTS = "stimulants", "Stimulants."
+    SEDATIVES = "sedatives", "Sedatives."
+    CANNABIS = "cannabis", "Cannabis."
+    HALLUCINOGENS = "hallucinogens", "Hallucinogens."
+    INHALANTS = "inhalants", "Inhalants."
+    NOT_STATED = "not_stated", "The class was not reported."
     UNKNOWN = "unknown"
 
 
 class ReengagementCause(OpenEnum):
-    """What started a re-engagement."""
+    """The reason why a way back into care began."""
 
-    RETURN_TO_USE = "return_to_use"
-    CONTACT_REGAINED = "contact_regained"
-    SELF_REQUEST = "self_request"
-    RISK = "risk"
+    RETURN_TO_USE = "return_to_use", "The person used a substance again."
+    CONTACT_REGAINED = "contact_regained", "Contact with the person was regained."
+    SELF_REQUEST = "self_request", "The person asked for it."
+    RISK = "risk", "A risk calls for it."
     UNKNOWN = "unknown"
 
 
 class ReengagementOutcome(OpenEnum):
-    """Where a re-engagement led."""
+    """The outcome of a way back into care."""
 
-    READMITTED = "readmitted"
-    OUTPATIENT = "outpatient"
-    MEDICATION = "medication"
-    DECLINED = "declined"
-    UNREACHABLE = "unreachable"
-    WITHDRAWN = "withdrawn"
+    READMITTED = "readmitted", "The person was admitted again."
+    OUTPATIENT = "outpatient", "The person is in outpatient care."
+    MEDICATION = "medication", "The person receives medication only."
+    DECLINED = "declined", "The person declined."
+    UNREACHABLE = "unreachable", "The person could not be reached."
+    WITHDRAWN = "withdrawn", "The fact that called for it was taken back."
     UNKNOWN = "unknown"
 
 
 class TransitionKind(OpenEnum):
-    """Where a person came out of, so that they must be seen in time."""
+    """The kind of place that a person left, after which they have to be seen in time."""
 
-    ED_VISIT = "ed_visit"
-    INPATIENT_DISCHARGE = "inpatient_discharge"
-    RESIDENTIAL_DISCHARGE = "residential_discharge"
-    WM_DISCHARGE = "wm_discharge"
+    ED_VISIT = "ed_visit", "A visit to an emergency department."
+    INPATIENT_DISCHARGE = "inpatient_discharge", "A discharge from inpatient care."
+    RESIDENTIAL_DISCHARGE = "residential_discharge", "A discharge from residential care."
+    WM_DISCHARGE = "wm_discharge", "A discharge from withdrawal management."
     UNKNOWN = "unknown"
 
 
 class CircumstanceKind(OpenEnum):
-    """What happened to a person because of which nobody calls them."""
+    """A circumstance because of which nobody calls the person."""
 
-    DECEASED = "deceased"
-    INCARCERATED = "incarcerated"
-    HOSPITALIZED = "hospitalized"
-    MOVED_AWAY = "moved_away"
+    DECEASED = "deceased", "The person died."
+    INCARCERATED = "incarcerated", "The person is in jail or prison."
+    HOSPITALIZED = "hospitalized", "The person is in hospital."
+    MOVED_AWAY = "moved_away", "The person moved out of the area."
     UNKNOWN = "unknown"
 
 
 class FollowupEvent(Event, source="care.followup"):
-    """A fact that followup publishes."""
+    """A fact that the followup service publishes."""
 
 
 class AftercarePlanActivated(FollowupEvent):
-    """The year of aftercare has begun.
+    """The aftercare of the person began.
 
-    Partners may tell the receiving places, reporting starts its measures. Episode: > in aftercare.
+    Published once after a discharge that aftercare follows. `AftercareCompleted` ends it.
     """
 
     aftercare_plan_id: AftercarePlanId
-    """The aftercare plan."""
-    days_horizon: int = Field(ge=1, le=3660, examples=[365])
-    """How many days it runs."""
+    """Identifies the aftercare plan."""
+    aftercare_days: int = Field(ge=1, le=3660, examples=[365])
+    """The length of aftercare, in days from the discharge."""
     elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
-    """What it consists of."""
+    """The elements of the aftercare plan, such as contacts for a crisis."""
 
 
 class AftercarePlanAgreed(FollowupEvent):
-    """The person and staff agreed what aftercare consists of; it outranks any draft, and may be agreed again.
+    """The person and the staff agreed on the elements of aftercare.
 
-    Partners may tell the receiving places, reporting sees who left with a plan. Aftercare plan: > agreed.
+    It outranks any `AftercarePlanDrafted`. It may be published several times; the latest event holds.
     """
 
     aftercare_plan_id: AftercarePlanId
-    """The aftercare plan."""
+    """Identifies the aftercare plan."""
     elements: tuple[ElementCode, ...] = Field(
         min_length=1, max_length=50, examples=[["crisis-contacts", "support-meetings"]]
     )
-    """What it consists of."""
+    """The elements on which the person and the staff agreed."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-06T16:00:00Z"])
-    """The first appointment after discharge, where one is booked."""
+    """The time of the first appointment after the discharge. Absent if none is booked."""
 
 
 class CheckInScheduled(FollowupEvent):
-    """A check-in has its times.
+    """A check-in of aftercare was scheduled.
 
-    Nobody else acts on it; it makes the calendar visible to operations. Check-in: > scheduled.
+    Published for each check-in of the calendar that the discharge starts.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     milestone: Milestone = Field(examples=["days_7"])
-    """Which one of the calendar it is."""
+    """The place of the check-in in the calendar of aftercare, counted from the discharge."""
     opens_at: Timestamp = Field(examples=["2026-03-08T15:00:00Z"])
-    """From when it counts."""
+    """The time from which the check-in may take place."""
     due_at: Timestamp = Field(examples=["2026-03-09T15:00:00Z"])
-    """When it should take place."""
+    """The time at which the check-in should take place."""
     closes_at: Timestamp = Field(examples=["2026-03-11T15:00:00Z"])
-    """Until when it counts."""
+    """The time until which the check-in may take place."""
     channel: Channel = Field(examples=["call"])
-    """How the person prefers to be reached."""
+    """The channel by which the person prefers to be reached."""
 
 
 class CheckInAttempted(FollowupEvent):
-    """Someone tried to reach the person for a check-in.
+    """A member of staff tried to reach the person for a check-in.
 
-    Reporting counts attempts and channels. Check-in: scheduled > attempting.
+    Published for each attempt. `CheckInAttemptUndone` retracts it.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     attempt: int = Field(ge=1, le=100, examples=[1])
-    """Which attempt it was, from 1."""
+    """The number of the attempt for this check-in, counted from 1."""
     channel: Channel = Field(examples=["call"])
-    """How it was tried."""
+    """The channel that was used for the attempt."""
     result: AttemptResult = Field(examples=["no_answer"])
-    """What came of it."""
+    """The result of the attempt."""
 
 
 class CheckInAttemptUndone(FollowupEvent):
-    """That somebody tried to reach the person for a check-in was a mistake.
+    """The record of an attempt to reach the person for a check-in was a mistake.
 
-    Retracts `CheckInAttempted`: reporting counts no such attempt. Check-in: attempting > scheduled.
+    Retracts `CheckInAttempted` with the same `check_in_id` and `attempt`.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     attempt: int = Field(ge=1, le=100, examples=[1])
-    """Which attempt it was, from 1."""
+    """The number of the attempt for this check-in, counted from 1."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class CheckInCompleted(FollowupEvent, consumers=("plans",)):
-    """The person was reached and answered.
+    """The person was reached for a check-in and answered.
 
-    Plans reviews risks, reporting measures outcomes. Check-in: > done.
+    Published once for each check-in that takes place. `CheckInUndone` retracts it.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     use_since: UseSince = Field(examples=["none"])
-    """Whether there was use since the last contact."""
+    """Whether the person reports substance use since the last contact."""
     medication_taken: Taken | None = Field(default=None, examples=["yes"])
-    """Whether medication is taken, where asked."""
+    """Whether the person takes the prescribed medication. Absent if it was not asked."""
     housing: Housing | None = Field(default=None, examples=["stable"])
-    """How the person lives, where asked."""
+    """The housing situation of the person. Absent if it was not asked."""
     work: Work | None = Field(default=None, examples=["working"])
-    """What the person does by day, where asked."""
+    """The work situation of the person. Absent if it was not asked."""
     support: Support | None = Field(default=None, examples=["some"])
-    """How well the person is supported, where asked."""
+    """How well other people support the person. Absent if it was not asked."""
     risk_flags: tuple[RiskFlag, ...] = Field(default=(), max_length=20, examples=[["craving"]])
-    """What needs an answer; empty when nothing does."""
+    """The risks that came up at the check-in. The list is empty if there are none."""
 
 
 class CheckInUndone(FollowupEvent, consumers=("plans",)):
-    """That a check-in was completed was a mistake: nothing that it says holds, and it is open until its window closes.
+    """The record of a completed check-in was a mistake.
 
-    Retracts `CheckInCompleted`: plans looks at no risk because of it. Check-in: done > open.
+    Retracts `CheckInCompleted` of the check-in, which stays open until its window closes.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class CheckInMissed(FollowupEvent):
-    """The window of a check-in closed without reaching the person.
+    """The window of a check-in closed, and the person had not been reached.
 
-    Reporting counts it. Check-in: > missed.
+    Published at `closes_at` of the check-in.
     """
 
     check_in_id: CheckInId
-    """The check-in."""
+    """Identifies the check-in."""
     attempts: Count
-    """How often it was tried."""
-    channels: Count | None = Field(default=None, examples=[2])
-    """Over how many channels; absent where it was not counted."""
+    """The number of attempts to reach the person for this check-in."""
+    channels_tried: Count
+    """The number of different channels that were used for the attempts."""
 
 
 class ContactLost(FollowupEvent):
-    """Nobody has reached the person for long; the door stays open.
+    """Nobody has reached the person for so many days that contact counts as lost.
 
-    Partners may tell who is allowed to know. Episode: > lost; a later contact reopens it.
+    Published when the limit of the program's terms is reached. The person may come back at any time; a later contact
+    ends this state.
     """
 
     days_silent: Count = Field(examples=[30])
-    """Whole days without contact."""
+    """The number of whole days without contact with the person."""
 
 
 class OutreachEscalated(FollowupEvent, consumers=("plans",)):
-    """Reaching out went a tier up.
+    """The attempts to reach the person went to the next tier of urgency.
 
-    Plans reviews from the second tier on. Outreach: tier + 1; ends with the next contact.
+    Published for each tier. The next contact with the person ends it.
     """
 
     cause: OutreachCause = Field(examples=["session_missed"])
-    """Why someone reaches out."""
+    """The reason why the staff try to reach the person."""
     tier: int = Field(ge=1, le=10, examples=[2])
-    """The tier reached, from 1."""
+    """The tier that was reached, counted from 1. A higher tier is more urgent."""
 
 
 class ReturnToUseReported(FollowupEvent, consumers=("plans", "intake")):
-    """The person used again. It resets nothing and opens the way back. Retracted by `ReturnToUseUndone`.
+    """A return to substance use by the person was reported.
 
-    Plans reviews, intake prepares an assessment. Episode: aftercare > re-engaging.
+    Published for each report. It sets back nothing that the person has reached. `ReturnToUseUndone` retracts it.
     """
 
     report_id: ReportId
-    """The report."""
+    """Identifies the report."""
     reported_by: ReportedBy = Field(examples=["patient"])
-    """Where the knowledge comes from."""
+    """The kind of source from which the knowledge comes."""
     substance_class: SubstanceClass = Field(examples=["alcohol"])
-    """The class of the substance."""
+    """The class of the substance. The substance itself is not published."""
     overdose: bool = Field(examples=[False])
-    """Whether it was an overdose."""
+    """Whether the person took an overdose."""
     occurred_on: Day | None = Field(default=None, examples=["2026-05-11"])
-    """The day, where known."""
+    """The day of the return to use, in the facility's time zone. Absent if it is not known."""
 
 
 class ReturnToUseUndone(FollowupEvent, consumers=("plans", "intake")):
-    """A return to use was reported by mistake.
+    """The report of a return to substance use was a mistake.
 
-    Retracts `ReturnToUseReported`: plans looks at nothing because of it, and nobody who assesses the person reads it.
+    Retracts `ReturnToUseReported` with the same `report_id`.
     """
 
     report_id: ReportId
-    """The report."""
+    """Identifies the report."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class ReengagementStarted(FollowupEvent, consumers=("intake",)):
-    """The way back into care is being prepared.
+    """The person's way back into care began.
 
-    Intake makes room for a reassessment. Episode: > re-engaging.
+    Published after a discharge, when a return to use, a risk or a request leads to a reassessment.
+    `ReengagementCompleted` ends it.
     """
 
     reengagement_id: ReengagementId
-    """The way back, by the id that followup's HTTP uses."""
+    """Identifies this way back into care."""
     cause: ReengagementCause = Field(examples=["return_to_use"])
-    """What started it."""
+    """The reason why the way back into care began."""
     reassessment_due_at: Timestamp
-    """When the person should have been reassessed."""
+    """The time by which the person should be reassessed."""
 
 
 class ReengagementCompleted(FollowupEvent, consumers=("intake",)):
-    """It is known where the way back led.
+    """The person's way back into care ended with an outcome.
 
-    Intake and reporting stop waiting. Episode: re-engaging > aftercare, or a new episode.
+    Ends `ReengagementStarted` with the same `reengagement_id`.
     """
 
     reengagement_id: ReengagementId
-    """The way back, by the id that followup's HTTP uses."""
+    """Identifies this way back into care."""
     outcome: ReengagementOutcome = Field(examples=["readmitted"])
-    """Where it led."""
+    """The outcome of the way back into care."""
 
 
 class ReadmissionRequested(FollowupEvent, consumers=("intake",)):
-    """The person should be admitted again; the subject is the prior episode.
+    """A new admission of the person was requested.
 
-    Intake opens a new referral, whose admission names the prior episode. No transition here.
+    The subject is the earlier episode. The new episode begins with `ReferralReceived` of its own; `prior_episode_id` of
+    its `PatientAdmitted` names the earlier one.
     """
 
     urgency: Urgency = Field(examples=["urgent"])
-    """How fast the person has to be seen."""
+    """How soon the person has to be seen."""
     discharged_at: Timestamp
-    """The end after which they come back; taken back, nobody is to be admitted again."""
+    """The time of the discharge after which the person comes back. If that discharge is undone, the request no
+    longer holds."""
 
 
 class TransitionReported(FollowupEvent):
-    """The person was in an emergency department, or came out of a bed.
+    """A visit to an emergency department, or a discharge from a bed elsewhere, was reported.
 
-    Reporting counts who was seen in time; followup opens a loop for it. No transition of the episode.
+    The person has to be seen in time after it. `TransitionUndone` retracts it.
     """
 
     transition_id: TransitionId
-    """The report; the same for the same kind and day of an episode."""
+    """Identifies the report. Reports of the same kind and day about one episode have the same id."""
     kind: TransitionKind = Field(examples=["ed_visit"])
-    """Where the person came out of."""
+    """The kind of place that the person left."""
     occurred_on: Day
-    """The day of the visit, or of the discharge from there."""
+    """The day of the visit or of the discharge, in the facility's time zone."""
 
 
 class TransitionUndone(FollowupEvent):
-    """An emergency visit or a discharge elsewhere was reported by mistake.
+    """The report of an emergency visit or of a discharge elsewhere was a mistake.
 
-    Retracts `TransitionReported`: no clock counts from it. Transition: > none.
+    Retracts `TransitionReported` with the same `transition_id`.
     """
 
     transition_id: TransitionId
-    """The report; the same for the same kind and day of an episode."""
+    """Identifies the report. Reports of the same kind and day about one episode have the same id."""
     kind: TransitionKind = Field(examples=["ed_visit"])
-    """What had been reported."""
+    """The kind of place that had been reported."""
     occurred_on: Day
     """The day that had been reported."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class CircumstanceRecorded(FollowupEvent, consumers=("plans", "intake", "attendance")):
-    """The person died, is in jail or in hospital, or has moved away: nobody calls them or their family.
+    """The person died, is in jail or in hospital, or moved away.
 
-    Plans decides on the discharge of who is in treatment, intake stops the way into care and closes the referral,
-    attendance chases no absence of that time.
-    Retracted by `CircumstanceUndone`, ended by `CircumstanceEnded`. Circumstance: > holds.
+    While this holds, nobody calls the person or their family. `CircumstanceEnded` ends it, and `CircumstanceUndone`
+    retracts it.
     """
 
     circumstance_id: CircumstanceId
-    """The circumstance."""
+    """Identifies the circumstance."""
     kind: CircumstanceKind = Field(examples=["deceased"])
-    """What happened."""
+    """The kind of circumstance."""
     occurred_on: Day
-    """The day."""
+    """The day on which the circumstance began, in the facility's time zone."""
 
 
 class CircumstanceEnded(FollowupEvent, consumers=("plans", "intake", "attendance")):
-    """The person is back from jail or hospital, or lives here again: they may be called.
+    """The person is back from jail or hospital, or lives in the area again.
 
-    Plans decides on no discharge because of it, intake goes on with the way into care. Circumstance: holds > ended.
+    Ends `CircumstanceRecorded` with the same `circumstance_id`. The person may be called again.
     """
 
     circumstance_id: CircumstanceId
-    """The circumstance."""
+    """Identifies the circumstance."""
     ended_at: Timestamp
-    """When."""
+    """The time at which the circumstance ended."""
 
 
 class CircumstanceUndone(FollowupEvent, consumers=("plans", "intake", "attendance")):
-    """It was recorded by mistake: whoever was called is called again, as if it had not been.
+    """The record of a circumstance was a mistake.
 
-    Retracts `CircumstanceRecorded`. Circumstance: > none.
+    Retracts `CircumstanceRecorded` with the same `circumstance_id`, as if it had never been recorded.
     """
 
     circumstance_id: CircumstanceId
-    """The circumstance."""
+    """Identifies the circumstance."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake that is taken back."""
 
 
 class AftercareCompleted(FollowupEvent):
-    """The year of aftercare is over.
+    """The aftercare of the person ended as planned.
 
-    Reporting measures the whole path. Episode: aftercare > completed.
+    Published once, after the last day of aftercare.
     """
 
     check_ins_done: Count = Field(examples=[8])
-    """Check-ins that reached the person."""
+    """The number of check-ins at which the person was reached."""
     check_ins_due: Count = Field(examples=[8])
-    """Check-ins that were due."""
+    """The number of check-ins that the calendar of aftercare contained."""
     completed_at: Timestamp
-    """When."""
+    """The time at which aftercare ended."""
 
 
 class LoopEscalated(Escalation, FollowupEvent):
-    """An open loop of followup missed a deadline and has a new owner.
+    """An open task about the episode missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    Published for each step of the escalation. `EscalationCleared` with the same `loop_id` retracts all steps.
     """
 
     loop: FollowupLoop = Field(examples=["outreach"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class EscalationCleared(Clearance, FollowupEvent, consumers=("plans",)):
-    """An escalation of followup no longer stands.
+    """The escalation of a task about the episode ended.
 
-    Retracts every `LoopEscalated` of the same loop. An outreach that is withdrawn had no miss behind it: plans asks for
-    no review because of it. Loop: escalated > closed.
+    Retracts every `LoopEscalated` with the same `loop_id`.
     """
 
     loop: FollowupLoop = Field(examples=["outreach"])
-    """What was waited for."""
+    """The kind of task."""

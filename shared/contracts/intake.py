@@ -57,636 +57,650 @@ _LEVEL = {"system": "asam", "edition": "4", "code": "2.1"}
 
 
 class PartnerKind(OpenEnum):
-    """What kind of place refers a person in, or receives one."""
+    """A kind of organization or person that refers people or receives them."""
 
-    WITHDRAWAL_MANAGEMENT = "withdrawal_management"
-    RESIDENTIAL = "residential"
-    INPATIENT = "inpatient"
-    PARTIAL_HOSPITALIZATION = "partial_hospitalization"
-    INTENSIVE_OUTPATIENT = "intensive_outpatient"
-    OUTPATIENT = "outpatient"
-    OPIOID_TREATMENT = "opioid_treatment"
-    SOBER_LIVING = "sober_living"
-    EMERGENCY_DEPARTMENT = "emergency_department"
-    PRIMARY_CARE = "primary_care"
-    PSYCHIATRY = "psychiatry"
-    LABORATORY = "laboratory"
-    COURT = "court"
-    FAMILY_AGENCY = "family_agency"
-    PAYER = "payer"
-    PEER_ORGANIZATION = "peer_organization"
-    CONTRACTOR = "contractor"
-    GOVERNMENT = "government"
-    RESEARCH = "research"
-    SELF = "self"
+    WITHDRAWAL_MANAGEMENT = "withdrawal_management", "A withdrawal-management program."
+    RESIDENTIAL = "residential", "A residential program."
+    INPATIENT = "inpatient", "A hospital with inpatient care."
+    PARTIAL_HOSPITALIZATION = "partial_hospitalization", "A partial-hospitalization program."
+    INTENSIVE_OUTPATIENT = "intensive_outpatient", "An intensive outpatient program."
+    OUTPATIENT = "outpatient", "An outpatient program."
+    OPIOID_TREATMENT = "opioid_treatment", "An opioid treatment program."
+    SOBER_LIVING = "sober_living", "A recovery residence."
+    EMERGENCY_DEPARTMENT = "emergency_department", "An emergency department."
+    PRIMARY_CARE = "primary_care", "A primary-care practice."
+    PSYCHIATRY = "psychiatry", "A psychiatric practice."
+    LABORATORY = "laboratory", "A laboratory."
+    COURT = "court", "A court."
+    FAMILY_AGENCY = "family_agency", "An agency for families or children."
+    PAYER = "payer", "A payer, such as a health insurer."
+    PEER_ORGANIZATION = "peer_organization", "An organization of peers."
+    CONTRACTOR = "contractor", "A contractor of the facility."
+    GOVERNMENT = "government", "A government agency."
+    RESEARCH = "research", "A research organization."
+    SELF = "self", "The person themselves."
     UNKNOWN = "unknown"
 
 
 class RecipientClass(OpenEnum):
-    """A class of persons whom a consent may name in place of a partner's own id."""
+    """A class of recipients that a consent may name in place of a partner."""
 
-    TREATING_PROVIDERS = "treating-providers"
-    PAYERS = "payers"
-    OPERATIONS_CONTRACTORS = "operations-contractors"
-    RECOVERY_RESIDENCES = "recovery-residences"
-    PEER_ORGANIZATIONS = "peer-organizations"
+    TREATING_PROVIDERS = "treating-providers", "Providers that treat the person."
+    PAYERS = "payers", "Payers of the treatment."
+    OPERATIONS_CONTRACTORS = "operations-contractors", "Contractors for the facility's operations."
+    RECOVERY_RESIDENCES = "recovery-residences", "Recovery residences."
+    PEER_ORGANIZATIONS = "peer-organizations", "Organizations of peers."
     UNKNOWN = "unknown"
 
 
 class AgreementKind(OpenEnum):
-    """What a facility and a partner have agreed in writing."""
+    """A kind of written agreement between a facility and a partner."""
 
-    QSOA = "qsoa"
-    BUSINESS_ASSOCIATE = "business_associate"
-    AUDIT = "audit"
-    RESEARCH = "research"
+    QSOA = "qsoa", "A qualified service organization agreement (42 CFR Part 2)."
+    BUSINESS_ASSOCIATE = "business_associate", "A business associate agreement (HIPAA)."
+    AUDIT = "audit", "An agreement about an audit or evaluation."
+    RESEARCH = "research", "An agreement about research."
     UNKNOWN = "unknown"
 
 
 class WithheldReason(OpenEnum):
-    """Why something may not be disclosed: the first thing that no consent of the person has."""
+    """The first condition of a disclosure that no consent of the person meets."""
 
-    NOT_IN_FORCE = "not_in_force"
-    RECIPIENT_NOT_NAMED = "recipient_not_named"
-    DISCLOSER_NOT_NAMED = "discloser_not_named"
-    CATEGORY_NOT_COVERED = "category_not_covered"
-    PURPOSE_NOT_COVERED = "purpose_not_covered"
-    PARTNER_UNKNOWN = "partner_unknown"
-    PERSON_CHANGED = "person_changed"
-    DELIVERY_DIFFERS = "delivery_differs"
-    TOO_MANY_UNREPORTED = "too_many_unreported"
+    NOT_IN_FORCE = "not_in_force", "No consent is in force at the time."
+    RECIPIENT_NOT_NAMED = "recipient_not_named", "No consent names the recipient."
+    DISCLOSER_NOT_NAMED = "discloser_not_named", "No consent names this facility as the discloser."
+    CATEGORY_NOT_COVERED = "category_not_covered", "No consent covers every requested category."
+    PURPOSE_NOT_COVERED = "purpose_not_covered", "No consent covers the purpose."
+    PARTNER_UNKNOWN = "partner_unknown", "The recipient is no registered partner."
+    PERSON_CHANGED = "person_changed", "The episode belongs to another person by now."
+    DELIVERY_DIFFERS = (
+        "delivery_differs",
+        "The request has the id of an earlier request with other content.",
+    )
+    TOO_MANY_UNREPORTED = (
+        "too_many_unreported",
+        "Too many allowed disclosures have not been reported yet.",
+    )
     UNKNOWN = "unknown"
 
 
 class NotMadeReason(OpenEnum):
-    """Why something that was allowed was not disclosed after all."""
+    """The reason why an allowed disclosure was not made."""
 
-    WITHDRAWN = "withdrawn"
-    NOT_DELIVERED = "not_delivered"
-    EPISODE_CLOSED = "episode_closed"
+    WITHDRAWN = "withdrawn", "The sender withdrew it."
+    NOT_DELIVERED = "not_delivered", "It could not be delivered."
+    EPISODE_CLOSED = "episode_closed", "The episode ended."
     UNKNOWN = "unknown"
 
 
 class DeclineReason(OpenEnum):
-    """Why a referral went no further."""
+    """The reason why a referral was declined."""
 
-    NO_CAPACITY = "no_capacity"
-    LEVEL_NOT_OFFERED = "level_not_offered"
-    OUT_OF_AREA = "out_of_area"
-    PAYER = "payer"
-    PATIENT_CHOICE = "patient_choice"
-    DUPLICATE = "duplicate"
-    UNREACHABLE = "unreachable"
+    NO_CAPACITY = "no_capacity", "The facility has no free place."
+    LEVEL_NOT_OFFERED = "level_not_offered", "The facility does not offer the level of care."
+    OUT_OF_AREA = "out_of_area", "The person lives outside the area."
+    PAYER = "payer", "The payer does not cover the treatment."
+    PATIENT_CHOICE = "patient_choice", "The person decided against it."
+    DUPLICATE = "duplicate", "The referral is a duplicate."
+    UNREACHABLE = "unreachable", "The person could not be reached."
     UNKNOWN = "unknown"
 
 
 class ConsentKind(OpenEnum):
-    """The form of consent; each has rules of its own."""
+    """The form of a consent. Each form has its own rules."""
 
-    TPO = "tpo"
-    SPECIFIC = "specific"
-    CRIMINAL_JUSTICE = "cjs"
-    INTERMEDIARY = "intermediary"
-    NOTES = "notes"
-    LEGAL = "legal"
+    TPO = "tpo", "A general consent for treatment, payment and health-care operations."
+    SPECIFIC = "specific", "A consent for named recipients and a named purpose."
+    CRIMINAL_JUSTICE = "cjs", "A consent to disclosures to the criminal-justice system."
+    INTERMEDIARY = "intermediary", "A consent to disclosures through an intermediary."
+    NOTES = "notes", "A consent to disclosures of counseling notes."
+    LEGAL = "legal", "A consent to use in legal proceedings."
     UNKNOWN = "unknown"
 
 
 class ConsentPurpose(OpenEnum):
-    """What the recipient may use it for."""
+    """A purpose for which a recipient may use information."""
 
-    TREATMENT = "treatment"
-    PAYMENT = "payment"
-    OPERATIONS = "operations"
-    MONITORING = "monitoring"
-    CARE_COORDINATION = "care_coordination"
-    FAMILY_INVOLVEMENT = "family_involvement"
-    LEGAL_PROCEEDINGS = "legal_proceedings"
+    TREATMENT = "treatment", "Treatment."
+    PAYMENT = "payment", "Payment."
+    OPERATIONS = "operations", "Health-care operations."
+    MONITORING = "monitoring", "Monitoring by a court or another authority."
+    CARE_COORDINATION = "care_coordination", "Coordination of care."
+    FAMILY_INVOLVEMENT = "family_involvement", "Involvement of the family."
+    LEGAL_PROCEEDINGS = "legal_proceedings", "Legal proceedings."
     UNKNOWN = "unknown"
 
 
 class ConsentExpiry(OpenEnum):
-    """The event that ends a consent, where no day does."""
+    """An event that ends a consent."""
 
-    NONE = "none"
-    END_OF_TREATMENT = "end_of_treatment"
-    FINAL_DISPOSITION = "final_disposition"
+    NONE = "none", "No event ends the consent."
+    END_OF_TREATMENT = "end_of_treatment", "The end of the treatment."
+    FINAL_DISPOSITION = "final_disposition", "The final disposition of the criminal case."
     UNKNOWN = "unknown"
 
 
 class InformationCategory(OpenEnum):
-    """What may be, or was, disclosed."""
+    """A category of information about a person."""
 
-    PRESENCE = "presence"
-    REFERRAL_STATUS = "referral_status"
-    ATTENDANCE = "attendance"
-    LEVEL_OF_CARE = "level_of_care"
-    TREATMENT_PLAN = "treatment_plan"
-    SCREENS = "screens"
-    MEDICATION = "medication"
-    DISCHARGE = "discharge"
-    AFTERCARE = "aftercare"
-    COUNSELING_NOTES = "counseling_notes"
+    PRESENCE = "presence", "Whether the person is in treatment."
+    REFERRAL_STATUS = "referral_status", "The status of a referral."
+    ATTENDANCE = "attendance", "Attendance at sessions."
+    LEVEL_OF_CARE = "level_of_care", "The level of care."
+    TREATMENT_PLAN = "treatment_plan", "The treatment plan."
+    SCREENS = "screens", "Screens and their interpretation."
+    MEDICATION = "medication", "Medication."
+    DISCHARGE = "discharge", "The discharge."
+    AFTERCARE = "aftercare", "Aftercare."
+    COUNSELING_NOTES = "counseling_notes", "Counseling notes."
     UNKNOWN = "unknown"
 
 
 class DisclosureBasis(OpenEnum):
     """The legal ground of a disclosure."""
 
-    CONSENT = "consent"
-    EMERGENCY = "emergency"
-    QSO = "qso"
-    AUDIT = "audit"
-    COURT = "court"
-    RESEARCH = "research"
-    CRIME_ON_PREMISES = "crime_on_premises"
-    CHILD_ABUSE_REPORT = "child_abuse_report"
-    PATIENT_ACCESS = "patient_access"
-    PDMP = "pdmp"
-    DECEASED = "deceased"
-    PUBLIC_HEALTH = "public_health"
+    CONSENT = "consent", "A consent of the person."
+    EMERGENCY = "emergency", "A medical emergency (42 CFR 2.51)."
+    QSO = "qso", "A qualified service organization agreement."
+    AUDIT = "audit", "An audit or evaluation."
+    COURT = "court", "A court order."
+    RESEARCH = "research", "Research."
+    CRIME_ON_PREMISES = "crime_on_premises", "A crime on the premises or against staff."
+    CHILD_ABUSE_REPORT = "child_abuse_report", "A report of suspected child abuse."
+    PATIENT_ACCESS = "patient_access", "Access by the person themselves."
+    PDMP = "pdmp", "A report to a prescription drug monitoring program."
+    DECEASED = "deceased", "A report of a death."
+    PUBLIC_HEALTH = "public_health", "A report to a public-health authority."
     UNKNOWN = "unknown"
 
 
 class EmergencyNature(OpenEnum):
-    """What the emergency was."""
+    """The nature of an emergency."""
 
-    OVERDOSE = "overdose"
-    WITHDRAWAL = "withdrawal"
-    SUICIDE_RISK = "suicide_risk"
-    MEDICAL = "medical"
-    VIOLENCE = "violence"
+    OVERDOSE = "overdose", "An overdose."
+    WITHDRAWAL = "withdrawal", "Dangerous withdrawal."
+    SUICIDE_RISK = "suicide_risk", "A risk of suicide."
+    MEDICAL = "medical", "Another medical emergency."
+    VIOLENCE = "violence", "Violence."
     UNKNOWN = "unknown"
 
 
 class EmergencyAction(OpenEnum):
-    """The emergency pathway that was taken."""
+    """An emergency pathway that the staff took."""
 
-    CALL_911 = "911"
-    CALL_988 = "988"
-    EMERGENCY_DEPARTMENT = "ed"
-    WITHDRAWAL_MANAGEMENT = "wm"
+    CALL_911 = "911", "The emergency number 911 was called."
+    CALL_988 = "988", "The crisis line 988 was called."
+    EMERGENCY_DEPARTMENT = "ed", "The person was sent to an emergency department."
+    WITHDRAWAL_MANAGEMENT = "wm", "The person was sent to withdrawal management."
     UNKNOWN = "unknown"
 
 
 class Severity(OpenEnum):
-    """The severity of the disorder, kept apart from the level of care."""
+    """The severity of a substance use disorder. It does not determine the level of care."""
 
-    MILD = "mild"
-    MODERATE = "moderate"
-    SEVERE = "severe"
+    MILD = "mild", "A mild disorder."
+    MODERATE = "moderate", "A moderate disorder."
+    SEVERE = "severe", "A severe disorder."
     UNKNOWN = "unknown"
 
 
 class OverrideReason(OpenEnum):
-    """Why a clinician decided against the eligibility rules."""
+    """The reason why a clinician decided against the eligibility rules."""
 
-    CLINICAL_JUDGEMENT = "clinical_judgement"
-    CONTINUITY_OF_CARE = "continuity_of_care"
-    COURT_ORDER = "court_order"
-    PAYER_AUTHORIZATION = "payer_authorization"
+    CLINICAL_JUDGEMENT = "clinical_judgement", "The clinician judges differently."
+    CONTINUITY_OF_CARE = "continuity_of_care", "The care should not be interrupted."
+    COURT_ORDER = "court_order", "A court ordered the treatment."
+    PAYER_AUTHORIZATION = "payer_authorization", "The payer authorized the treatment."
     UNKNOWN = "unknown"
 
 
 class GapReason(OpenEnum):
-    """Why the actual level differs from the recommended one."""
+    """The reason why the actual level of care differs from the recommended one."""
 
-    PATIENT_CHOICE = "patient_choice"
-    CAPACITY = "capacity"
-    PAYER = "payer"
-    COURT = "court"
-    DISTANCE = "distance"
-    SERVICE_ABSENT = "service_absent"
+    PATIENT_CHOICE = "patient_choice", "The person decided for another level."
+    CAPACITY = "capacity", "No place is free at the recommended level."
+    PAYER = "payer", "The payer does not cover the recommended level."
+    COURT = "court", "A court decided for another level."
+    DISTANCE = "distance", "The recommended level is offered too far away."
+    SERVICE_ABSENT = "service_absent", "The recommended level is not offered in the area."
     UNKNOWN = "unknown"
 
 
 class WaitlistExit(OpenEnum):
-    """How the waiting ended."""
+    """The reason why a wait for a place ended."""
 
-    ACCEPTED = "accepted"
-    DECLINED = "declined"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    REFERRED_ELSEWHERE = "referred_elsewhere"
+    ACCEPTED = "accepted", "The person accepted a place."
+    DECLINED = "declined", "The person declined a place."
+    EXPIRED = "expired", "An offer lapsed without an answer."
+    WITHDRAWN = "withdrawn", "The person no longer waits."
+    REFERRED_ELSEWHERE = "referred_elsewhere", "The person was referred to another place."
     UNKNOWN = "unknown"
 
 
 class RejectionReason(OpenEnum):
-    """Why a partner did not take a person."""
+    """The reason why a partner did not take a person."""
 
-    NO_BED = "no_bed"
-    NOT_ELIGIBLE = "not_eligible"
-    PAYER = "payer"
-    INCOMPLETE = "incomplete"
+    NO_BED = "no_bed", "The partner has no free bed."
+    NOT_ELIGIBLE = "not_eligible", "The person does not meet the partner's conditions."
+    PAYER = "payer", "The payer does not cover the treatment there."
+    INCOMPLETE = "incomplete", "The referral was incomplete."
     UNKNOWN = "unknown"
 
 
 class ReferralOutcome(OpenEnum):
-    """How a referral's loop closed. Accepted is not an outcome: only arriving is."""
+    """The outcome of a referral. That a partner accepts a person is no outcome; only the arrival is."""
 
-    ADMITTED = "admitted"
-    DECLINED = "declined"
-    NO_SHOW = "no_show"
-    LOST = "lost"
-    CANCELLED = "cancelled"
+    ADMITTED = "admitted", "The person was admitted."
+    DECLINED = "declined", "The referral was declined."
+    NO_SHOW = "no_show", "The person did not come."
+    LOST = "lost", "Contact with the person was lost."
+    CANCELLED = "cancelled", "The referral was cancelled."
     UNKNOWN = "unknown"
 
 
 class IntakeEvent(Event, source="care.intake"):
-    """A fact that intake publishes."""
+    """A fact that the intake service publishes."""
 
 
 class ReferralReceived(IntakeEvent, consumers=("followup",)):
-    """A person was referred, and from now on there is an episode.
+    """A referral of a person was received, and an episode began.
 
-    Followup starts its clocks, partners learns whose consents count. Episode: none > referred.
+    The first event of every episode. An episode is one path of one person from a referral to the end of aftercare.
     """
 
     referral_id: ReferralId
-    """The inbound referral."""
+    """Identifies the inbound referral."""
     person_id: PersonId
-    """The person; links the episode to consents and to earlier episodes."""
+    """Identifies the person. It connects the episode with the person's consents and other episodes."""
     source_kind: PartnerKind = Field(examples=["withdrawal_management"])
-    """What kind of place referred."""
+    """The kind of place that referred the person."""
     source_facility_id: FacilityId | None = Field(default=None, examples=["harbor-detox"])
-    """The referring facility, unless the person came alone."""
+    """Identifies the facility that referred the person. Absent if no facility did, for example if the person came
+    alone."""
     received_at: Timestamp
-    """When it arrived; the clock of the acknowledgement starts here."""
+    """The time at which the referral was received. The time to acknowledge it counts from here."""
     urgency: Urgency = Field(examples=["urgent"])
-    """How fast the person has to be seen."""
+    """How soon the person has to be seen."""
     requested_level: LevelOfCare | None = Field(default=None, examples=[_LEVEL])
-    """The level that the referrer asked for."""
+    """The level of care for which the referral asks. Absent if it names none."""
     time_zone: TimeZoneName
-    """Of the facility: in it the days before the admission begin and end."""
+    """The IANA time zone of the facility, in which days and weeks are counted."""
 
 
 class ReferralAcknowledged(IntakeEvent):
-    """Someone took the referral on.
+    """A member of staff took on the referral.
 
-    Partners tells the referrer, reporting measures the wait. Episode: referred > acknowledged.
+    Published once for each episode.
     """
 
     referral_id: ReferralId
-    """The inbound referral."""
+    """Identifies the inbound referral."""
     acknowledged_at: Timestamp
-    """When it was taken on."""
+    """The time at which the referral was taken on."""
     minutes_to_acknowledge: Count
-    """Minutes from receipt to acknowledgement."""
+    """The whole minutes from receipt to acknowledgement."""
 
 
 class ReferralDeclined(IntakeEvent, consumers=("followup",)):
-    """The referral goes no further here.
+    """The facility declined the referral.
 
-    Partners tells the referrer, followup checks that an alternative was reached. Episode: > closed.
+    Published when the facility decides not to take the person.
     """
 
     referral_id: ReferralId
-    """The inbound referral."""
+    """Identifies the inbound referral."""
     reason: DeclineReason = Field(examples=["no_capacity"])
-    """Why."""
+    """The reason why the referral was declined."""
     alternatives: tuple[FacilityId, ...] = Field(
         default=(), max_length=20, examples=[["river-outpatient"]]
     )
-    """Facilities that were offered instead."""
+    """The facilities that were offered to the person instead. The list is empty if none was offered."""
 
 
 class ConsentGranted(IntakeEvent, subject="person"):
-    """The person allowed a disclosure.
+    """The person consented to a disclosure of information about them.
 
-    Partners asks for what it covers, reporting counts it; intake alone decides by it. Consent: > active.
+    Published when the signed form is recorded. `ConsentRevoked` and `ConsentExpired` end the consent. The event is no
+    permission to disclose: `DisclosureAllowed` answers a concrete request.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     kind: ConsentKind = Field(examples=["specific"])
-    """The form of consent."""
+    """The form of the consent."""
     recipients: tuple[FacilityId, ...] = Field(min_length=1, max_length=50, examples=[_RECIPIENTS])
-    """Who may receive, by facility or by recipient class."""
+    """Who may receive information: ids of partners or codes of classes of recipients."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]
     )
-    """What may be disclosed."""
+    """The categories of information that may be disclosed."""
     purpose: ConsentPurpose = Field(examples=["monitoring"])
-    """What for."""
+    """The purpose for which the recipient may use the information."""
     effective_at: Timestamp
-    """From when it holds."""
+    """The time from which the consent holds."""
     expires_on: Day | None = Field(default=None, examples=["2027-03-02"])
-    """The last day it holds, where a day was named."""
+    """The last day on which the consent holds, in the facility's time zone. Absent if the consent names no day."""
     expires_with: ConsentExpiry | None = Field(default=None, examples=["final_disposition"])
-    """The event that ends it, where one was named."""
+    """The event that ends the consent. Absent if the consent names none."""
     document_sha256: Sha256
-    """Digest of the signed form, which stays with intake."""
+    """The SHA-256 digest of the signed form, in hexadecimal. The form itself is not published."""
 
 
 class ConsentRevoked(IntakeEvent, subject="person"):
-    """The person took a consent back.
+    """The person revoked a consent.
 
-    Nothing more may be sent under it, and what is queued is dropped. Consent: active > revoked.
+    Nothing may be disclosed under the consent after `revoked_at`, and what waits to be sent has to be dropped.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     revoked_at: Timestamp
-    """From when it no longer holds."""
+    """The time from which the consent no longer holds."""
     in_reliance: bool = Field(examples=[True])
-    """Whether something was already disclosed under it; that stays in the accounting."""
+    """Whether something was disclosed under the consent before. Such a disclosure stays in the accounting."""
 
 
 class ConsentExpired(IntakeEvent, subject="person"):
-    """A consent ended by its day or its event.
+    """A consent ended by its last day or by the event that it names.
 
-    Nothing more may be sent under it. Consent: active > expired.
+    Nothing may be disclosed under the consent after `expired_at`. `ConsentExpiryUndone` retracts it.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     expired_at: Timestamp
-    """From when it no longer holds."""
+    """The time from which the consent no longer holds."""
     in_reliance: bool = Field(examples=[True])
-    """Whether something was disclosed under it; that stays in the accounting."""
+    """Whether something was disclosed under the consent before. Such a disclosure stays in the accounting."""
 
 
 class ConsentExpiryUndone(IntakeEvent, subject="person"):
-    """The end of treatment that ended a consent is taken back, so the consent holds again.
+    """The end of treatment that had ended a consent was taken back, so the consent holds again.
 
-    Partners asks for what it covers again, reporting counts it. Retracts `ConsentExpired` of the consent, by rule: a
-    person gave the reason for what was taken back of the episode. Consent: expired > active.
+    Retracts `ConsentExpired` of the consent. Published by rule; the event that took back the end of treatment has the
+    reason.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     recipients: tuple[FacilityId, ...] = Field(min_length=1, max_length=50, examples=[_RECIPIENTS])
-    """Who may receive, by facility or by recipient class."""
+    """Who may receive information: ids of partners or codes of classes of recipients."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]
     )
-    """What may be disclosed."""
+    """The categories of information that may be disclosed."""
     effective_at: Timestamp
-    """From when it holds."""
+    """The time from which the consent has held."""
     expires_on: Day | None = Field(default=None, examples=["2027-03-02"])
-    """The last day it holds, where a day was named."""
+    """The last day on which the consent holds, in the facility's time zone. Absent if the consent names no day."""
 
 
 class DisclosureAllowed(IntakeEvent, consumers=("plans",)):
-    """What was asked for may be disclosed now: the person's consents were looked at by who keeps them.
+    """A requested disclosure is allowed by a consent of the person.
 
-    Plans begins the transfer that it asked for, partners delivers. Delivery: asked > allowed.
+    Published as the answer to a request such as `TransferRequested`, after a check of the person's consents. It holds
+    for the day on which it was decided.
     """
 
     delivery_id: DeliveryId
-    """What the sender calls it."""
+    """Identifies the request, with the id that the requesting service chose."""
     recipient_id: FacilityId
-    """Who may receive it."""
+    """Identifies the partner that may receive the information."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["referral_status"]]
     )
-    """What may be disclosed, and nothing else."""
+    """The categories of information that may be disclosed. Nothing else may be."""
     purpose: ConsentPurpose = Field(examples=["care_coordination"])
-    """What for."""
+    """The purpose for which the recipient may use the information."""
     consent_id: ConsentId
-    """The consent that allows it."""
+    """Identifies the consent that allows the disclosure."""
     document_sha256: Sha256
-    """Digest of the signed form, a copy of which or whose scope goes along (42 CFR 2.32)."""
+    """The SHA-256 digest of the signed form, in hexadecimal. A copy of the form, or its scope, accompanies the
+    disclosure (42 CFR 2.32)."""
     notice_version: NoticeVersion
-    """The redisclosure notice that goes along."""
+    """The version of the redisclosure notice that has to accompany the disclosure."""
     decided_at: Timestamp
-    """When it was decided; another day is asked anew."""
+    """The time of the decision. A disclosure on another day needs a new request."""
 
 
 class DisclosureWithheld(IntakeEvent, consumers=("plans",)):
-    """What was asked for may not be disclosed.
+    """A requested disclosure is not allowed by any consent of the person.
 
-    Plans looks for another way, partners drops the delivery. Delivery: asked > withheld.
+    Published as the answer to a request such as `TransferRequested`.
     """
 
     delivery_id: DeliveryId
-    """What the sender calls it."""
+    """Identifies the request, with the id that the requesting service chose."""
     recipient_id: FacilityId
-    """Who does not receive it."""
+    """Identifies the partner that must not receive the information."""
     reason: WithheldReason = Field(examples=["not_in_force"])
-    """What is missing."""
+    """The first condition that no consent of the person meets."""
     decided_at: Timestamp
-    """When it was decided."""
+    """The time of the decision."""
 
 
 class DisclosureRecorded(IntakeEvent, subject="person"):
-    """Something about the person went to someone outside.
+    """A disclosure of information about the person was entered in the accounting of disclosures.
 
-    Reporting keeps the accounting that the person may ask for. No transition.
+    The person may ask for this accounting. `DisclosureUndone` retracts it.
     """
 
     disclosure_id: DisclosureId
-    """The disclosure."""
+    """Identifies the entry in the accounting of disclosures."""
     episode_id: EpisodeId | None = Field(
         default=None, examples=["5d2b4f5e-0f0c-5c59-9d53-0b6d9f3c2a11"]
     )
-    """The episode it was about, unless it was about the person as such."""
+    """Identifies the episode that the information is about. Absent if it is about the person as such."""
     recipient_id: FacilityId | None = Field(default=None, examples=["harbor-detox"])
-    """Who received it; absent where it was the patient."""
+    """Identifies the partner that received the information. Absent if the person themselves received it."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["attendance"]]
     )
-    """What was disclosed."""
+    """The categories of information that were disclosed."""
     basis: DisclosureBasis = Field(examples=["consent"])
-    """The legal ground."""
+    """The legal ground of the disclosure."""
     consent_id: ConsentId | None = Field(
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
-    """The consent it rests on, where it rests on one."""
+    """Identifies the consent on which the disclosure rests. Absent if it rests on another ground."""
     notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
-    """The redisclosure notice that went along, as it does with consent (42 CFR 2.32); absent where none did."""
+    """The version of the redisclosure notice that accompanied the disclosure (42 CFR 2.32). Absent if none did."""
     disclosed_at: Timestamp
-    """When."""
+    """The time of the disclosure."""
 
 
 class DisclosureUndone(IntakeEvent, subject="person"):
-    """An entry of the accounting was a mistake: it stays there, and is marked.
+    """An entry in the accounting of disclosures was a mistake.
 
-    Reporting no longer counts it. Retracts `DisclosureRecorded`.
+    Retracts `DisclosureRecorded` or `EmergencyDisclosureMade` with the same `disclosure_id`. The entry stays in the
+    accounting and is marked.
     """
 
     disclosure_id: DisclosureId
-    """The disclosure."""
+    """Identifies the entry in the accounting of disclosures."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """What kind of mistake it was."""
+    """The kind of mistake that is taken back."""
 
 
 class EmergencyDisclosureMade(IntakeEvent, subject="person"):
-    """Medical personnel were told without consent, in an emergency.
+    """Information about the person was disclosed to medical personnel without consent, in an emergency.
 
-    Reporting keeps the accounting, which must name all of this. No transition.
+    Published for each such disclosure (42 CFR 2.51). `DisclosureUndone` retracts it.
     """
 
     disclosure_id: DisclosureId
-    """The disclosure."""
+    """Identifies the entry in the accounting of disclosures."""
     episode_id: EpisodeId | None = Field(
         default=None, examples=["5d2b4f5e-0f0c-5c59-9d53-0b6d9f3c2a11"]
     )
-    """The episode it was about."""
+    """Identifies the episode that the information is about. Absent if it is about the person as such."""
     recipient_id: FacilityId
-    """The facility that received it, with which the personnel are affiliated."""
+    """Identifies the partner with which the medical personnel are affiliated."""
     personnel_id: ActorId
-    """The person who was told; the name stays with intake."""
-    discloser_id: ActorId
-    """Who told."""
+    """Identifies the member of the medical personnel who received the information. The name is not published."""
+    disclosed_by_id: ActorId
+    """Identifies the member of staff who made the disclosure."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["medication"]]
     )
-    """What was disclosed."""
+    """The categories of information that were disclosed."""
     nature: EmergencyNature = Field(examples=["overdose"])
-    """What the emergency was."""
+    """The nature of the emergency."""
     notice_version: NoticeVersion | None = Field(default=None, examples=["part2-2024"])
-    """The redisclosure notice that went along; absent where none did, for without consent none has to."""
+    """The version of the redisclosure notice that accompanied the disclosure. Absent if none did, because a
+    disclosure without consent needs none."""
     disclosed_at: Timestamp
-    """When."""
+    """The time of the disclosure."""
 
 
 class AssessmentScheduled(IntakeEvent, consumers=("followup",)):
-    """The first assessment has a time.
+    """The first assessment of the person was scheduled.
 
-    Followup reminds, and notices when nobody came. Episode: acknowledged > awaiting assessment.
+    Published for each appointment; the latest one holds.
     """
 
     assessment_id: AssessmentId
-    """The assessment."""
+    """Identifies the assessment."""
     starts_at: Timestamp
-    """When it is to begin."""
+    """The time at which the assessment is to begin."""
 
 
 class AssessmentCompleted(IntakeEvent, consumers=("plans",)):
-    """The biopsychosocial and dimensional assessment is done. Ratings stay with intake.
+    """The biopsychosocial and dimensional assessment of the person was completed.
 
-    Plans takes the drivers as problems and as the exit test. Episode: > assessed.
+    The event carries the results that other services act on. It carries no ratings.
     """
 
     assessment_id: AssessmentId
-    """The assessment."""
+    """Identifies the assessment."""
     edition: AsamEdition = Field(examples=["4"])
-    """The edition it was made by."""
-    wm_need: LevelOfCare | None = Field(
+    """The edition of the ASAM Criteria that the assessment follows."""
+    withdrawal_level: LevelOfCare | None = Field(
         default=None, examples=[{"system": "asam", "edition": "4", "code": "1.7"}]
     )
-    """The setting that withdrawal needs, decided on its own; absent when none."""
+    """The level of care that withdrawal management needs, decided apart from the other needs. Absent if none is
+    needed."""
     co_occurring: CoOccurring = Field(examples=["capable"])
-    """How much integrated mental-health care is needed."""
+    """How much integrated mental-health care the person needs."""
     severity: Severity = Field(examples=["moderate"])
-    """The severity of the disorder."""
+    """The severity of the substance use disorder."""
     drivers: Drivers
-    """The dimensions that set the level."""
+    """The dimensions of the assessment that determine the level of care."""
     rule_version: VersionCode
-    """The version of the rule table that was used."""
+    """The version of the table of rules that derived the level of care."""
 
 
 class ImminentDangerIdentified(IntakeEvent, consumers=("plans", "followup")):
-    """Serious harm is likely within hours to days; no level is recommended by rule.
+    """An assessment found that serious harm to the person is likely within hours to days.
 
-    Plans stops what is scheduled, followup tracks the emergency loop. Episode: > emergency.
+    Published in place of a recommendation: no level of care is recommended by rule.
     """
 
     assessment_id: AssessmentId
-    """The assessment in which it was found."""
+    """Identifies the assessment."""
     dimension: Dimension = Field(examples=[{"edition": "4", "number": 3}])
-    """Where the danger lies."""
+    """The dimension of the assessment in which the danger lies."""
     action: EmergencyAction = Field(examples=["ed"])
-    """The pathway that was taken."""
+    """The emergency pathway that the staff took."""
 
 
 class LevelRecommended(IntakeEvent, consumers=("plans",)):
-    """A clinician signed the least intensive level that meets every need.
+    """A clinician recommended the least intensive level of care that meets every need.
 
-    Plans prepares for it. Episode: assessed > recommended.
+    Published when the clinician signs the recommendation; the latest one holds.
     """
 
     assessment_id: AssessmentId
-    """The assessment it rests on."""
+    """Identifies the assessment on which the recommendation rests."""
     level: Level
-    """The recommended level."""
+    """The recommended level of care."""
     drivers: Drivers
-    """The dimensions that set it."""
-    clinician_id: ActorId
-    """Who signed."""
+    """The dimensions of the assessment that determine the level of care."""
+    signed_by_id: ActorId
+    """Identifies the clinician who signed the recommendation."""
 
 
 class EligibilityDetermined(IntakeEvent, consumers=("followup",)):
-    """It is decided whether this program suits the person now.
+    """It was decided whether this program suits the person now.
 
-    Followup sees to it that "no" leads somewhere else. Episode: > eligible or ineligible.
+    Published together with `LevelRecommended`; the latest one holds.
     """
 
     eligible: bool = Field(examples=[True])
-    """The decision."""
+    """Whether the program suits the person now."""
     unmet: tuple[ConditionCode, ...] = Field(default=(), max_length=20, examples=[["stable-home"]])
-    """Eligibility rules that are not met."""
-    override: OverrideReason | None = Field(default=None, examples=["clinical_judgement"])
-    """Why the decision differs from the rules, where it does."""
+    """The eligibility conditions of the program that are not met. The list is empty if all are met."""
+    override_reason: OverrideReason | None = Field(default=None, examples=["clinical_judgement"])
+    """The reason why the decision differs from the program's eligibility rules. Absent if it does not differ."""
 
 
 class PlacementDecided(IntakeEvent, consumers=("plans",)):
-    """It is decided which level the person really goes to.
+    """It was decided to which level of care the person goes.
 
-    Plans works with it, reporting counts the gaps and their causes. Episode: > placed.
+    Published after the recommendation. The two levels may differ, for a reason.
     """
 
     recommended_level: Level
-    """The level that was recommended."""
+    """The level of care that was recommended."""
     actual_level: Level
-    """The level that was chosen."""
+    """The level of care to which the person goes."""
     gap_reason: GapReason | None = Field(default=None, examples=["capacity"])
-    """Why they differ, where they do."""
+    """The reason why the two levels differ. Absent if they are equal."""
 
 
 class WaitlistJoined(IntakeEvent, consumers=("attendance", "followup")):
-    """The person waits for a place.
+    """The person joined a waiting list.
 
-    Attendance sees the demand, followup keeps contact meanwhile. Episode: eligible > waitlisted.
+    Published once for each time that the person waits. `WaitlistLeft` ends it.
     """
 
     waitlist_id: WaitlistId
-    """The waiting, by the id that intake's HTTP uses."""
+    """Identifies this wait of the person for a place."""
     track: TrackCode
-    """The track waited for."""
+    """The track of the program for which the person waits."""
     position: int = Field(ge=1, le=10_000, examples=[3])
-    """The place in the line, from 1."""
+    """The position of the person on the waiting list, counted from 1."""
     group_id: GroupId | None = Field(
         default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
     )
-    """The group waited for, where it is one group and not any of the track."""
+    """Identifies the group for which the person waits. Absent if any group of the track will do."""
 
 
 class WaitlistOffered(IntakeEvent, consumers=("attendance", "followup")):
-    """A place is offered for a limited time.
+    """A place was offered to the person for a limited time.
 
-    Attendance keeps the seat, followup reaches the person. Waiting: waiting > offered.
+    Published for each offer to a person on a waiting list.
     """
 
     waitlist_id: WaitlistId
-    """The waiting, by the id that intake's HTTP uses."""
+    """Identifies this wait of the person for a place."""
     track: TrackCode
-    """The track of the place."""
+    """The track of the program in which the place is."""
     group_id: GroupId | None = Field(
         default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
     )
-    """The group that has the seat, where one is held."""
+    """Identifies the group in which a seat is held for the person. Absent if no seat is held."""
     offer_expires_at: Timestamp
-    """When the offer lapses and goes to the next person."""
+    """The time at which the offer lapses and goes to the next person."""
 
 
 class WaitlistLeft(IntakeEvent, consumers=("attendance", "followup")):
-    """The person no longer waits.
+    """The person left the waiting list.
 
-    Attendance frees or confirms the seat, followup stops interim contact. Waiting: > ended.
+    Ends `WaitlistJoined` with the same `waitlist_id`.
     """
 
     waitlist_id: WaitlistId
-    """The waiting, by the id that intake's HTTP uses."""
+    """Identifies this wait of the person for a place."""
     track: TrackCode
-    """The track that was waited for."""
+    """The track of the program for which the person waited."""
     reason: WaitlistExit = Field(examples=["accepted"])
-    """How the waiting ended."""
+    """The reason why the wait ended."""
     group_id: GroupId | None = Field(
         default=None, examples=["7a1e0c1e-53f7-5f5b-9c39-6b2f3f6f9d20"]
     )
-    """The group whose place was accepted, or that was waited for."""
+    """Identifies the group whose place was accepted or for which the person waited. Absent if it was no particular
+    group."""
 
 
 _TERMS = {
@@ -698,219 +712,222 @@ _TERMS = {
 
 
 class PatientAdmitted(IntakeEvent, consumers=("plans", "attendance", "followup")):
-    """The person is admitted; carries what every other service needs to begin.
+    """The person was admitted to a program.
 
-    Readmission is a new episode that names the old one. Episode: > admitted.
+    Published once for each admission, with what is needed to begin treatment. A readmission is a new episode that names
+    the earlier one. `AdmissionUndone` retracts it.
     """
 
     person_id: PersonId
-    """The person; consents and incentive caps are theirs."""
+    """Identifies the person, to whom consents and incentives belong."""
     level: Level
-    """The level of care at admission."""
+    """The level of care at the admission."""
     population: Population = Field(examples=["adult"])
-    """Which hours band and forms apply."""
+    """The population of the person, which determines required hours and forms."""
     admitted_at: Timestamp
-    """When treatment began."""
+    """The time at which treatment began."""
     prior_episode_id: EpisodeId | None = Field(
         default=None, examples=["1c9f7c56-3a0b-5d0e-8f5a-2a5f1f0e7b44"]
     )
-    """The episode that this one continues, at a readmission."""
+    """Identifies the earlier episode of the person, at a readmission. Absent at a first admission."""
     court_involved: bool = Field(examples=[False])
-    """Whether treatment is a condition set by a court."""
+    """Whether a court made the treatment a condition."""
     program: ProgramCode
-    """The program, whose profile sets thresholds and forms."""
+    """The program to which the person is admitted."""
     length_weeks: int = Field(ge=1, le=104, examples=[16])
-    """Planned length of stay in weeks; a plan, not a limit."""
+    """The planned length of stay, in weeks. It is a plan and no limit."""
     time_zone: TimeZoneName
-    """The facility's IANA time zone, in which days and weeks are counted."""
+    """The IANA time zone of the facility, in which days and weeks are counted."""
     terms: ProgramTerms | None = Field(default=None, examples=[_TERMS])
-    """What the program asks and promises, pinned to this episode; missing: the house rules."""
+    """The terms of the program at the admission, which hold for the whole episode. Absent if the default terms hold."""
 
 
 class OrientationCompleted(IntakeEvent, consumers=("plans", "attendance")):
-    """The person knows the schedule and the rules, and got the confidentiality notice.
+    """The orientation of the person was completed.
 
-    Attendance opens groups to them, plans may collect signatures. Episode: admitted > oriented.
+    The person knows the schedule and the rules of the program and has received the notice of confidentiality.
     """
 
     completed_at: Timestamp
-    """When."""
+    """The time at which the orientation was completed."""
     rules_accepted: tuple[RuleCode, ...] = Field(
         max_length=50, examples=[["attendance", "screens"]]
     )
-    """The program rules that were accepted."""
+    """The rules of the program that the person accepted."""
     part2_notice_at: Timestamp
-    """When the confidentiality notice was given."""
+    """The time at which the person received the notice of confidentiality under 42 CFR Part 2."""
 
 
 class ReferralSent(IntakeEvent, consumers=("plans", "followup")):
-    """A partner facility is asked to take the person.
+    """A partner facility was asked to take the person.
 
-    Partners delivers it, followup watches the answer, plans hands over to nobody else. Outbound referral: > requested.
+    Published for each outbound referral. `PartnerReferralAccepted` or `PartnerReferralRejected` is the answer.
     """
 
     referral_id: ReferralId
-    """The outbound referral."""
+    """Identifies the outbound referral."""
     target_kind: PartnerKind = Field(examples=["residential"])
-    """What kind of place is asked."""
+    """The kind of place that is asked."""
     target_facility_id: FacilityId
-    """The facility that is asked."""
+    """Identifies the partner facility that is asked."""
     target_level: LevelOfCare | None = Field(
         default=None, examples=[{"system": "asam", "edition": "4", "code": "3.5"}]
     )
-    """The level that is asked for, where the place has one."""
+    """The level of care that is asked for. Absent if the kind of place has none."""
     consent_id: ConsentId
-    """The consent that allows asking."""
+    """Identifies the consent that allows this referral."""
     response_due_at: Timestamp
-    """When an answer is due."""
+    """The time by which the partner should answer."""
 
 
 class PartnerReferralAccepted(IntakeEvent, consumers=("plans", "followup")):
-    """The partner will take the person; that alone closes nothing.
+    """A partner facility agreed to take the person.
 
-    Plans prepares the hand-over, followup watches the arrival. Outbound: requested > accepted.
+    The outbound referral stays open until the person arrives there.
     """
 
     referral_id: ReferralId
-    """The outbound referral."""
+    """Identifies the outbound referral."""
     accepted_at: Timestamp
-    """When the partner agreed."""
+    """The time at which the partner accepted."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-04T16:00:00Z"])
-    """The first appointment, where one is booked."""
+    """The time of the first appointment at the partner. Absent if none is booked."""
 
 
 class PartnerReferralRejected(IntakeEvent, consumers=("plans", "followup")):
-    """The partner will not take the person.
+    """A partner facility refused to take the person.
 
-    Plans looks for another place, followup keeps the loop open. Outbound: requested > rejected.
+    Published when the refusal is recorded.
     """
 
     referral_id: ReferralId
-    """The outbound referral."""
+    """Identifies the outbound referral."""
     rejected_at: Timestamp
-    """When the partner refused."""
+    """The time at which the partner refused."""
     reason: RejectionReason | None = Field(default=None, examples=["no_bed"])
-    """Why, where the partner said."""
+    """The reason for the refusal. Absent if the partner gave none."""
 
 
 class ReferralLoopOverdue(IntakeEvent, consumers=("followup",)):
-    """A referral is past its deadline and still has no outcome.
+    """An outbound referral is past its deadline and has no outcome yet.
 
-    Followup acts, reporting counts. Alert; retracted by `ReferralLoopClosed`.
+    Published by rule at the deadline, and again on later days for a limited number of times. `ReferralLoopClosed` of
+    the referral ends it.
     """
 
     referral_id: ReferralId
-    """The referral, inbound or outbound."""
+    """Identifies the outbound referral."""
     hours_open: Count
-    """Whole hours since it was received or sent."""
+    """The whole hours since the referral was sent."""
 
 
 class ReferralLoopClosed(IntakeEvent, consumers=("plans", "followup")):
-    """What became of a referral is known.
+    """The outcome of a referral is known.
 
-    Partners tells the referrer, the others stop waiting. Referral: > closed.
+    Published once for each referral, inbound or outbound.
     """
 
     referral_id: ReferralId
-    """The referral, inbound or outbound."""
+    """Identifies the referral, inbound or outbound."""
     outcome: ReferralOutcome = Field(examples=["admitted"])
-    """How it ended."""
+    """The outcome of the referral."""
     hours_open: Count
-    """Whole hours from receipt or sending to the outcome."""
+    """The whole hours from receipt or sending of the referral to its outcome."""
 
 
 # --- partners -------------------------------------------------------------------------------------------
 
 
 class PartnerProgram(Value):
-    """One kind of care that a partner offers."""
+    """A program that a partner offers."""
 
     kind: PartnerKind = Field(examples=["residential"])
-    """What kind of place it is."""
+    """The kind of care that the program offers."""
     level: LevelOfCare | None = Field(
         default=None, examples=[{"system": "asam", "edition": "4", "code": "3.5"}]
     )
-    """The level of care, where it has one."""
+    """The level of care of the program. Absent if the kind has none."""
 
 
 class PartnerRegistered(IntakeEvent, subject="partner", sensitivity="operational"):
-    """An organisation is known from now on, and as what; a later one replaces all of an earlier one.
+    """A partner organization was registered, or its registration was replaced.
 
-    Partners opens a connection, reporting names it. Partner: > registered.
+    Published for each registration; the latest one replaces all earlier ones.
     """
 
-    code: FacilityId
-    """By which events name it."""
+    partner_id: FacilityId
+    """Identifies the partner. Events that name a facility use the same id."""
     kind: PartnerKind = Field(examples=["residential"])
-    """What kind of organisation it is."""
+    """The kind of organization."""
     recipient_class: RecipientClass | None = Field(default=None, examples=["treating-providers"])
-    """The class of recipients that it belongs to, where it belongs to one."""
+    """The class of recipients to which the partner belongs, for consents that name a class. Absent if it belongs to
+    none."""
     covered_entity: bool = Field(examples=[True])
-    """Whether HIPAA binds it, so that it may disclose further under HIPAA."""
+    """Whether the partner is a covered entity under HIPAA, so that it may redisclose as HIPAA permits."""
     programs: tuple[PartnerProgram, ...] = Field(
         max_length=50, examples=[[{"kind": "residential", "level": None}]]
     )
-    """What it offers beside its kind."""
+    """The programs that the partner offers beside its main kind."""
 
 
 class PartnerAgreementRecorded(IntakeEvent, subject="partner", sensitivity="operational"):
-    """A facility and a partner have an agreement in writing.
+    """A written agreement between a facility and a partner was recorded.
 
-    Partners relies on it, reporting lists it. Agreement: > in force.
+    `PartnerAgreementEnded` with the same `agreement_id` ends it.
     """
 
     agreement_id: AgreementId
-    """The agreement."""
-    code: FacilityId
-    """The partner."""
-    with_facility_id: FacilityId
-    """The facility that agreed."""
+    """Identifies the agreement."""
+    partner_id: FacilityId
+    """Identifies the partner. Events that name a facility use the same id."""
+    facility_id: FacilityId
+    """Identifies the facility that made the agreement."""
     kind: AgreementKind = Field(examples=["qsoa"])
-    """What was agreed."""
+    """The kind of agreement."""
     from_on: Day
-    """The first day on which it holds."""
+    """The first day on which the agreement holds, in the facility's time zone."""
     until_on: Day | None = Field(default=None, examples=["2027-03-02"])
-    """The last day on which it holds, where one was named."""
+    """The last day on which the agreement holds, in the facility's time zone. Absent if the agreement names no end."""
 
 
 class PartnerAgreementEnded(IntakeEvent, subject="partner", sensitivity="operational"):
-    """An agreement holds no longer after a day.
+    """The last day of an agreement between a facility and a partner was set.
 
-    Partners stops relying on it. Agreement: in force > ended.
+    Ends `PartnerAgreementRecorded` with the same `agreement_id`.
     """
 
     agreement_id: AgreementId
-    """The agreement."""
-    code: FacilityId
-    """The partner."""
+    """Identifies the agreement."""
+    partner_id: FacilityId
+    """Identifies the partner. Events that name a facility use the same id."""
     until_on: Day
-    """The last day on which it holds."""
+    """The last day on which the agreement holds, in the facility's time zone."""
 
 
 # --- who looks after whom --------------------------------------------------------------------------------
 
 
 class CareTeamAssigned(IntakeEvent, consumers=("plans", "attendance", "followup")):
-    """A member of staff takes over a role for this episode.
+    """A member of staff took over a role for this episode.
 
-    Whatever that role owns of the episode stands on this person's work list from now on, in every service. The latest
-    of a role holds, until `CareTeamRoleVacated`.
+    The tasks of the role about this episode belong to this member of staff from now on. The latest event of a role
+    holds, until `CareTeamRoleVacated`.
     """
 
     role: Role = Field(examples=["case_manager"])
-    """The role."""
+    """The role that is taken over."""
     staff_id: StaffId
-    """Who takes it."""
+    """Identifies the member of staff who takes over the role."""
 
 
 class CareTeamRoleVacated(IntakeEvent, consumers=("plans", "attendance", "followup")):
-    """Nobody in person has a role for this episode any more.
+    """A role for this episode has no named member of staff any more.
 
-    Ends `CareTeamAssigned` of the role: in every service its work falls to whoever has the role at the facility.
+    Ends `CareTeamAssigned` of the role. The tasks belong to everybody who has the role at the facility.
     """
 
     role: Role = Field(examples=["case_manager"])
-    """The role."""
+    """The role that has no named member of staff any more."""
 
 
 class StaffAbsencePlanned(
@@ -919,22 +936,22 @@ class StaffAbsencePlanned(
     sensitivity="operational",
     consumers=("plans", "attendance", "followup"),
 ):
-    """A member of staff will be away, and a deputy acts for them.
+    """An absence of a member of staff was planned, with a deputy.
 
-    An owner who is away is no owner: every service puts their work on the deputy's list meanwhile. The subject stands
-    for this member of staff at this facility; who works at two has two.
+    During the absence, the tasks of the absent person belong to the deputy. The subject stands for one member of staff
+    at one facility. `StaffAbsenceEnded` ends it.
     """
 
     absence_id: LoopId
-    """The absence."""
-    absent_id: StaffId
-    """Who will be away."""
+    """Identifies the absence."""
+    staff_id: StaffId
+    """Identifies the member of staff who will be absent."""
     from_at: Timestamp
-    """When it begins."""
+    """The time at which the absence begins."""
     until_at: Timestamp
-    """When it ends."""
+    """The time at which the absence ends."""
     deputy_id: StaffId
-    """Who acts meanwhile."""
+    """Identifies the member of staff who takes over the tasks during the absence."""
 
 
 class StaffAbsenceEnded(
@@ -943,102 +960,102 @@ class StaffAbsenceEnded(
     sensitivity="operational",
     consumers=("plans", "attendance", "followup"),
 ):
-    """The absence is called off, or ends early.
+    """An absence of a member of staff was called off or ended early.
 
-    Every service puts the work back on the owner's own list.
+    Ends `StaffAbsencePlanned` with the same `absence_id`.
     """
 
     absence_id: LoopId
-    """The absence."""
-    absent_id: StaffId
-    """Who is there again."""
+    """Identifies the absence."""
+    staff_id: StaffId
+    """Identifies the member of staff who is back."""
 
 
 # --- mistakes: compensating facts, never edits -----------------------------------------------------------
 
 
 class EpisodeEnteredInError(IntakeEvent, consumers=_EVERYONE):
-    """This episode should never have existed: nothing of it is waited for any more, and nothing of it counts.
+    """The episode was entered in error and should never have existed.
 
-    Every service closes its open loops of the episode and takes no further commands on it. Episode: any > void.
+    Nothing about the episode counts, and no task about it stays open. `EpisodeEnteredInErrorUndone` retracts it.
     """
 
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class EpisodePersonCorrected(IntakeEvent, consumers=_EVERYONE):
     """The episode belongs to another person than was entered.
 
-    What happened in it stands; whose it is changes, for consents, incentives and everything else that is a person's.
+    The facts of the episode stay valid. They belong to `person_id` from now on, together with consents, incentives and
+    everything else of a person.
     """
 
-    was_person_id: PersonId
-    """The person that was entered."""
+    previous_person_id: PersonId
+    """Identifies the person to whom the episode belonged by mistake."""
     person_id: PersonId
-    """The person it belongs to."""
+    """Identifies the person to whom the episode belongs."""
 
 
 class ReferralMerged(IntakeEvent, consumers=_EVERYONE):
-    """This referral is a second one of the same person.
+    """The referral is a second referral of the same person, and another episode goes on in its place.
 
-    The other episode goes on, and every service closes what it waits for in this one. Episode: any > merged.
+    No task about this episode stays open. `ReferralMergedUndone` retracts it.
     """
 
     into_episode_id: EpisodeId
-    """The episode that goes on."""
+    """Identifies the episode that goes on. It is another episode than the subject."""
 
 
 class EpisodeEnteredInErrorUndone(IntakeEvent, consumers=_EVERYONE):
-    """That the episode was entered in error was itself a mistake: it goes on as it was.
+    """The record that the episode was entered in error was itself a mistake.
 
-    Retracts `EpisodeEnteredInError`. Every service restores what it had put aside, and catches up with what came
-    meanwhile; plans asks a clinician to look at it. Episode: void > as before.
+    Retracts `EpisodeEnteredInError`. The episode goes on from its earlier state.
     """
 
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class ReferralMergedUndone(IntakeEvent, consumers=_EVERYONE):
-    """This referral was not a second one of the same person: it goes on beside the other episode.
+    """The referral was not a second referral of the same person.
 
-    Retracts `ReferralMerged`. Every service restores what it had put aside. Episode: merged > as before.
+    Retracts `ReferralMerged`. The episode goes on beside the other one.
     """
 
     into_episode_id: EpisodeId
-    """The episode into which it had been merged."""
+    """Identifies the episode into which this one had been merged."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class AdmissionUndone(IntakeEvent, consumers=_EVERYONE):
-    """The admission is taken back; the person is where they were before it.
+    """The admission was a mistake.
 
-    Every service forgets the admission and what it began because of it. Episode: admitted > placed.
+    Retracts `PatientAdmitted`. The episode is where it was before the admission.
     """
 
     admitted_at: Timestamp
-    """The admission that is taken back."""
+    """The `admitted_at` of the `PatientAdmitted` that is retracted."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class LoopEscalated(Escalation, IntakeEvent):
-    """An open loop of intake missed a deadline and has a new owner.
+    """An open task about the episode missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    Published for each step of the escalation. `EscalationCleared` with the same `loop_id` retracts all steps.
     """
 
     loop: IntakeLoop = Field(examples=["referral_acknowledgement"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class EscalationCleared(Clearance, IntakeEvent):
-    """An escalation of intake no longer stands.
+    """The escalation of a task about the episode ended.
 
-    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `LoopEscalated` with the same `loop_id`.
     """
 
     loop: IntakeLoop = Field(examples=["referral_acknowledgement"])
-    """What was waited for."""
+    """The kind of task."""

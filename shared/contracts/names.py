@@ -102,42 +102,41 @@ NAMES: Final[dict[str, tuple[str, ...]]] = {
 """Our event types by their clinical names."""
 
 REASONS: Final[dict[str, str]] = {
-    "LevelOfCareRecommended": "asked for under the name level-recommended",
+    "LevelOfCareRecommended": "The shorter name is the usual one.",
     "AttendanceRecorded": (
-        "asked for under the name session-attended; a miss is a fact of its own, because other"
-        " people act on it; attended, late and left early are the detail `arrival`, excused and"
-        " no-show the detail `absence`"
+        "Attendance and absence are two facts, because different people act on them. The field `arrival`"
+        " distinguishes attended, late and left early; the field `absence` distinguishes excused and no-show."
     ),
     "ScreenInterpreted": (
-        "screen-failed was asked for by name and is published in addition, only after"
-        " interpretation and only for an unexpected positive"
+        "`screen-failed` is published in addition, only after the interpretation and only for an"
+        " unexpected positive."
     ),
-    "PatientGraduated": "asked for under the name program-graduated",
+    "PatientGraduated": "The name states what the person completed.",
 }
 """Why the types of a reference name are not simply that name."""
 
-_ESCALATION = "every open loop has an owner, a deadline and an escalation"
-_DUTY = "an open loop is owned by a person on duty; an owner who is away is no owner"
+_ESCALATION = "Every open loop has an owner, a deadline and an escalation."
+_DUTY = "A person on duty owns every open loop. During an absence, the deputy does."
 _CALLS_END: Final = (
-    "a death, jail, hospital or a move away is known at any time, and ends all calls at once"
+    "After a death, an arrest, a hospital admission or a move, all calls have to end at once."
 )
-_MISTAKE = "a mistake is compensated by a fact that every service hears, never by an edit"
-_PARTNER = "what an organisation is, and what was agreed with it, is a fact of its own and never a caller's word"
-_ASKED = "only the owner of the consents decides, so other services ask and hear the answer"
-_PAUSE = "some programs pause who misses too often: supported, and never a default"
-_CLEARANCE = "every escalation has a retracting fact"
+_MISTAKE = "A mistake is retracted by an event of its own and never by an edit."
+_PARTNER = "What an organization is, and what was agreed with it, is a fact of its own and no statement of a caller."
+_ASKED = "Only the service that owns the consents decides, so other services request a decision by an event."
+_PAUSE = "Some programs pause the participation after many absences. The policy is optional."
+_CLEARANCE = "Every escalation has an event that retracts it."
 
 ADDITIONS: Final[dict[str, str]] = {
-    "care.attendance.session-rescheduled.v1": "a session keeps its id and its roll at another time",
+    "care.attendance.session-rescheduled.v1": "A session that moves to another time keeps its id and its roster.",
     "care.attendance.incentive-undone.v1": _MISTAKE,
-    "care.attendance.incentive-reset-undone.v1": "a reset that is taken back retracts it",
-    "care.attendance.session-cancellation-undone.v1": "a cancellation that is taken back retracts it",
-    "care.plans.goal-withdrawn.v1": "a goal that nobody pursues is neither achieved nor open",
+    "care.attendance.incentive-reset-undone.v1": "A reset can be retracted.",
+    "care.attendance.session-cancellation-undone.v1": "A cancellation can be retracted.",
+    "care.plans.goal-withdrawn.v1": "A goal that nobody pursues is neither achieved nor open.",
     "care.plans.aftercare-plan-drafted.v1": (
-        "aftercare is planned from admission on, so that an early exit does not leave nothing"
+        "Aftercare is planned from the admission on, so that there is a plan after an early exit too."
     ),
     "care.plans.clinical-review-overdue.v1": (
-        "a clinical review is due within a working day; no clinical name says that it was missed"
+        "A clinical review is due within a working day, and no clinical name states that it was missed."
     ),
     "care.intake.care-team-assigned.v1": _DUTY,
     "care.intake.care-team-role-vacated.v1": _DUTY,
@@ -176,10 +175,10 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.attendance.mutual-support-undone.v1": _MISTAKE,
     "care.attendance.family-session-undone.v1": _MISTAKE,
     "care.followup.aftercare-plan-agreed.v1": (
-        "a weak aftercare plan is a named pain point; what was agreed is told apart from the calendar"
+        "What the person agreed to is a fact apart from the calendar of check-ins."
     ),
     "care.followup.transition-reported.v1": (
-        "the FUA and FUI clocks start on a day that staff hear of, and no clinical name says so"
+        "The time limits of the measures FUA and FUI count from this day, and no clinical name states it."
     ),
     "care.intake.loop-escalated.v1": _ESCALATION,
     "care.plans.loop-escalated.v1": _ESCALATION,
@@ -188,7 +187,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.attendance.participation-paused.v1": _PAUSE,
     "care.attendance.participation-resumed.v1": _PAUSE,
     "care.attendance.mutual-support-requirement-set.v1": (
-        "nobody is compelled to a fellowship: who opts out must not fail the program's support log"
+        "Nobody has to attend a fellowship: to opt out must not count as a missed requirement."
     ),
     "care.attendance.group-loop-escalated.v1": _ESCALATION,
     "care.followup.loop-escalated.v1": _ESCALATION,

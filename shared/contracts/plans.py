@@ -52,631 +52,640 @@ _GOAL: JsonDict = {
 
 
 class GoalUnit(OpenEnum):
-    """The unit of a goal's metric."""
+    """The unit of a goal's target and measured values."""
 
-    PER_WEEK = "per_week"
-    PER_MONTH = "per_month"
-    DAYS = "days"
-    PERCENT = "percent"
-    SCORE = "score"
-    DONE = "done"
+    PER_WEEK = "per_week", "A number per week."
+    PER_MONTH = "per_month", "A number per month."
+    DAYS = "days", "A number of days."
+    PERCENT = "percent", "A percentage from 0 to 100."
+    SCORE = "score", "A score on a scale."
+    DONE = "done", "A task that is done (1) or not (0)."
     UNKNOWN = "unknown"
 
 
 class ReviewBasis(OpenEnum):
-    """What a plan review found."""
+    """The finding of a review of the treatment plan."""
 
-    PROGRESSING = "progressing"
-    CAPABLE = "capable"
-    NEW_PROBLEM = "new_problem"
-    MET = "met"
-    NOT_PROGRESSING = "not_progressing"
+    PROGRESSING = "progressing", "The person makes progress."
+    CAPABLE = "capable", "The person makes no progress yet, and is able to."
+    NEW_PROBLEM = "new_problem", "A new problem appeared."
+    MET = "met", "The problems that led to this level are resolved."
+    NOT_PROGRESSING = "not_progressing", "The person is not able to make progress."
     UNKNOWN = "unknown"
 
 
 class ReviewDecision(OpenEnum):
-    """What a plan review decided."""
+    """The decision of a review of the treatment plan."""
 
-    CONTINUE = "continue"
-    UP = "up"
-    DOWN = "down"
-    TRANSFER = "transfer"
-    DISCHARGE = "discharge"
+    CONTINUE = "continue", "The treatment continues at this level."
+    UP = "up", "The person needs more intensive care."
+    DOWN = "down", "The person needs less intensive care."
+    TRANSFER = "transfer", "The person is to be transferred."
+    DISCHARGE = "discharge", "The treatment is to end."
     UNKNOWN = "unknown"
 
 
 class CoOccurringCategory(OpenEnum):
-    """The area of a co-occurring need."""
+    """An area of need beside the addiction."""
 
-    MOOD = "mood"
-    ANXIETY = "anxiety"
-    TRAUMA = "trauma"
-    PSYCHOSIS = "psychosis"
-    ATTENTION = "attention"
-    EATING = "eating"
-    COGNITIVE = "cognitive"
-    MEDICAL = "medical"
+    MOOD = "mood", "A mood disorder."
+    ANXIETY = "anxiety", "An anxiety disorder."
+    TRAUMA = "trauma", "A disorder related to trauma."
+    PSYCHOSIS = "psychosis", "A psychotic disorder."
+    ATTENTION = "attention", "An attention disorder."
+    EATING = "eating", "An eating disorder."
+    COGNITIVE = "cognitive", "A cognitive impairment."
+    MEDICAL = "medical", "A medical condition."
     UNKNOWN = "unknown"
 
 
 class AncillaryKind(OpenEnum):
-    """A service offered alongside treatment."""
+    """A service beside the treatment."""
 
-    PSYCHIATRY = "psychiatry"
-    MEDICATION = "medication"
-    NUTRITION = "nutrition"
-    FITNESS = "fitness"
-    YOGA = "yoga"
-    MEDITATION = "meditation"
-    ACUPUNCTURE = "acupuncture"
-    ART_THERAPY = "art_therapy"
-    VOCATIONAL = "vocational"
-    HOUSING = "housing"
-    WHOLE_HEALTH = "whole_health"
+    PSYCHIATRY = "psychiatry", "Psychiatry."
+    MEDICATION = "medication", "Management of medication."
+    NUTRITION = "nutrition", "Nutrition counseling."
+    FITNESS = "fitness", "Fitness."
+    YOGA = "yoga", "Yoga."
+    MEDITATION = "meditation", "Meditation."
+    ACUPUNCTURE = "acupuncture", "Acupuncture."
+    ART_THERAPY = "art_therapy", "Art therapy."
+    VOCATIONAL = "vocational", "Vocational services."
+    HOUSING = "housing", "Help with housing."
+    WHOLE_HEALTH = "whole_health", "Whole-health services."
     UNKNOWN = "unknown"
 
 
 class ReviewTrigger(OpenEnum):
-    """What asked for a clinical review."""
+    """The kind of fact that calls for a clinical review."""
 
-    SCREEN = "screen"
-    VALIDITY = "validity"
-    REFUSAL = "refusal"
-    ABSENCE = "absence"
-    HOURS = "hours"
-    RISK = "risk"
-    RETURN_TO_USE = "return_to_use"
-    ADHERENCE = "adherence"
-    DISCHARGE_UNDONE = "discharge_undone"
-    EPISODE_RESTORED = "episode_restored"
+    SCREEN = "screen", "An unexpected positive screen or breath test."
+    VALIDITY = "validity", "A specimen that cannot be judged."
+    REFUSAL = "refusal", "A refused specimen."
+    ABSENCE = "absence", "Absences that reached a limit."
+    HOURS = "hours", "A week below the required hours."
+    RISK = "risk", "A risk."
+    RETURN_TO_USE = "return_to_use", "A reported return to use."
+    ADHERENCE = "adherence", "A prescribed medication that was not found."
+    DISCHARGE_UNDONE = "discharge_undone", "A discharge that was undone."
+    EPISODE_RESTORED = (
+        "episode_restored",
+        "An episode that was restored after it had been entered in error or merged.",
+    )
     UNKNOWN = "unknown"
 
 
 class ReviewOutcome(OpenEnum):
-    """What a clinical review led to."""
+    """The decision at the end of a clinical review."""
 
-    NONE = "none"
-    AMEND = "amend"
-    INTENSIFY = "intensify"
-    DEFINITIVE_TEST = "definitive_test"
-    UP = "up"
-    DOWN = "down"
+    NONE = "none", "Nothing follows, or the review is no longer needed."
+    AMEND = "amend", "The treatment plan is to be amended."
+    INTENSIFY = "intensify", "The treatment is to be intensified at this level."
+    DEFINITIVE_TEST = "definitive_test", "A definitive test is to be made."
+    UP = "up", "The person needs more intensive care."
+    DOWN = "down", "The person needs less intensive care."
     UNKNOWN = "unknown"
 
 
 class Direction(OpenEnum):
-    """Where a change of level leads."""
+    """The direction of a change of the level of care."""
 
-    UP = "up"
-    DOWN = "down"
-    LATERAL = "lateral"
+    UP = "up", "To more intensive care."
+    DOWN = "down", "To less intensive care."
+    LATERAL = "lateral", "To care of the same intensity."
     UNKNOWN = "unknown"
 
 
 class DischargeKind(OpenEnum):
-    """How an episode ended."""
+    """The way in which the treatment ended."""
 
-    GRADUATED = "graduated"
-    TRANSFERRED = "transferred"
-    AGAINST_ADVICE = "against_advice"
-    ADMINISTRATIVE = "administrative"
-    LOST_CONTACT = "lost_contact"
-    INCARCERATED = "incarcerated"
-    DECEASED = "deceased"
+    GRADUATED = "graduated", "The person completed the program."
+    TRANSFERRED = "transferred", "The person was transferred to another facility."
+    AGAINST_ADVICE = "against_advice", "The person left against advice."
+    ADMINISTRATIVE = (
+        "administrative",
+        "The program ended the treatment for an administrative reason.",
+    )
+    LOST_CONTACT = "lost_contact", "Contact with the person was lost."
+    INCARCERATED = "incarcerated", "The person is in jail or prison."
+    DECEASED = "deceased", "The person died."
     UNKNOWN = "unknown"
 
 
 class WithdrawnReason(OpenEnum):
-    """Why a goal is no longer pursued."""
+    """The reason why a goal was withdrawn."""
 
-    PATIENT_CHOICE = "patient_choice"
-    NO_LONGER_RELEVANT = "no_longer_relevant"
-    REPLACED = "replaced"
+    PATIENT_CHOICE = "patient_choice", "The person decided against the goal."
+    NO_LONGER_RELEVANT = "no_longer_relevant", "The goal is no longer relevant."
+    REPLACED = "replaced", "Another goal replaces it."
     UNKNOWN = "unknown"
 
 
 class PlannedGoal(Value):
-    """A goal of the plan, as far as others need it. Its wording stays with plans."""
+    """A goal of the treatment plan. Its wording is not published."""
 
     goal_id: GoalId
-    """The goal."""
+    """Identifies the goal."""
     dimension: Dimension = Field(examples=[{"edition": "4", "number": 4}])
-    """The dimension it works on."""
+    """The dimension of the assessment to which the goal belongs."""
     metric: MetricCode = Field(examples=["support-meetings"])
-    """What is measured."""
+    """The quantity that is measured for the goal."""
     unit: GoalUnit = Field(examples=["per_week"])
-    """The unit of the target."""
+    """The unit of `target` and of measured values."""
     target: Quantity
-    """The value that counts as achieved."""
+    """The value at which the goal is achieved."""
     due_on: Day
-    """The day by which it is to be achieved."""
+    """The day by which the goal is to be achieved, in the facility's time zone."""
 
 
 class PlannedService(Value):
-    """A service that the plan prescribes."""
+    """A service that the treatment plan prescribes."""
 
     modality: Modality = Field(examples=["group"])
     """The kind of service."""
     sessions_per_week: int = Field(ge=1, le=21, examples=[3])
-    """How often a week."""
-    minutes_each: SessionMinutes
-    """Minutes of one session."""
+    """The number of sessions per week."""
+    minutes_per_session: SessionMinutes
+    """The length of one session, in minutes."""
 
 
 class ExpectedAnalyte(Value):
     """A substance that a screen is expected to show, because it is prescribed."""
 
     code: AnalyteCode
-    """The analyte."""
+    """The code of the analyte."""
     from_on: Day
-    """The first day it is expected."""
+    """The first day on which screens may show the substance, in the facility's time zone."""
     until_on: Day | None = Field(default=None, examples=["2026-09-30"])
-    """The last day it is expected; absent while the prescription runs."""
+    """The last day on which screens may show the substance. Absent while the prescription has no end."""
     verified: bool = Field(examples=[True])
-    """Whether the prescription was checked with the prescriber."""
+    """Whether the prescription was verified with the prescriber."""
     companion_of: AnalyteCode | None = Field(default=None, examples=["methadone"])
-    """The prescribed substance that the body turns into this one: it may show, and need not."""
+    """The prescribed substance that the body turns into this one, so that a screen may show it. Absent if the
+    substance itself is prescribed."""
 
 
 class CriterionResult(Value):
-    """One graduation criterion."""
+    """One criterion for graduation and its result."""
 
     code: CriterionCode = Field(examples=["goals-met"])
-    """The criterion."""
+    """The code of the criterion."""
     met: bool = Field(examples=[True])
-    """Whether it is met."""
+    """Whether the criterion is met."""
 
 
 class PlansEvent(Event, source="care.plans"):
-    """A fact that plans publishes."""
+    """A fact that the plans service publishes."""
 
 
 class TreatmentPlanActivated(PlansEvent, consumers=("attendance", "followup")):
-    """The treatment plan is signed by both and in force.
+    """The treatment plan was signed by the person and a clinician and came into force.
 
-    Attendance schedules the services, followup knows the goals. Plan: draft > active.
+    Published for each version that both have signed; the latest one holds.
     """
 
     plan_id: PlanId
-    """The plan."""
+    """Identifies the treatment plan."""
     version: int = Field(ge=1, le=1000, examples=[1])
-    """The plan's version, from 1."""
+    """The version of the plan, counted from 1."""
     goals: tuple[PlannedGoal, ...] = Field(
         min_length=1,
         max_length=50,
         examples=[[_GOAL]],
     )
-    """The goals."""
+    """The goals of the plan."""
     services: tuple[PlannedService, ...] = Field(
         min_length=1,
         max_length=20,
-        examples=[[{"modality": "group", "sessions_per_week": 3, "minutes_each": 180}]],
+        examples=[[{"modality": "group", "sessions_per_week": 3, "minutes_per_session": 180}]],
     )
-    """The services it prescribes."""
+    """The services that the plan prescribes."""
     patient_signed_at: Timestamp
-    """When the patient signed; their contribution is required."""
+    """The time at which the person signed the plan."""
     clinician_signed_at: Timestamp
-    """When the clinician signed."""
+    """The time at which the clinician signed the plan."""
     next_review_on: Day
-    """The day the next review is due."""
+    """The day on which the next review is due, in the facility's time zone."""
 
 
 class GoalAdded(PlansEvent, consumers=("followup",)):
-    """The plan has a further goal.
+    """A goal was added to the treatment plan.
 
-    Followup and reporting follow its progress. Goal: none > open.
+    Published for goals that are added after the plan came into force.
     """
 
     goal: PlannedGoal = Field(examples=[_GOAL])
-    """The goal."""
+    """The goal that was added."""
     added_at: Timestamp
-    """When."""
+    """The time at which the goal was added."""
 
 
 class GoalUpdated(PlansEvent, consumers=("followup",)):
-    """A goal's progress was measured, or the goal itself was changed.
+    """The progress of a goal was measured, or the goal was changed.
 
-    Followup and reporting follow its progress. Goal: open > open.
+    Published for each measurement and each change of an open goal.
     """
 
     goal_id: GoalId
-    """The goal."""
+    """Identifies the goal."""
     goal: PlannedGoal | None = Field(default=None, examples=[_GOAL])
-    """The whole goal as it now stands, where it was changed; absent where it was only measured."""
+    """The whole goal after a change. Absent if the goal was only measured."""
     value: Quantity | None = Field(default=None, examples=[2.0])
-    """The measured value, in the goal's unit."""
+    """The measured value, in the unit of the goal. Absent if nothing was measured."""
     updated_at: Timestamp
-    """When."""
+    """The time of the measurement or the change."""
 
 
 class GoalAchieved(PlansEvent, consumers=("followup",)):
-    """A goal reached its target.
+    """A goal of the treatment plan was achieved.
 
-    Followup and reporting follow its progress. Goal: open > achieved.
+    Published when the target is reached.
     """
 
     goal_id: GoalId
-    """The goal."""
+    """Identifies the goal."""
     value: Quantity | None = Field(default=None, examples=[3.0])
-    """The measured value, in the goal's unit."""
+    """The measured value, in the unit of the goal. Absent if the goal has no measured value."""
     achieved_at: Timestamp
-    """When."""
+    """The time at which the goal was achieved."""
 
 
 class GoalWithdrawn(PlansEvent, consumers=("followup",)):
-    """A goal is no longer pursued; it does not come back.
+    """A goal of the treatment plan was withdrawn for good.
 
-    Followup and reporting no longer follow its progress. Goal: open or achieved > withdrawn.
+    A withdrawn goal never becomes open again.
     """
 
     goal_id: GoalId
-    """The goal."""
+    """Identifies the goal."""
     reason: WithdrawnReason = Field(examples=["patient_choice"])
-    """Why."""
+    """The reason why the goal was withdrawn."""
     withdrawn_at: Timestamp
-    """When."""
+    """The time at which the goal was withdrawn."""
 
 
 class TreatmentPlanReviewDue(PlansEvent, consumers=("followup",)):
-    """The plan has to be reviewed.
+    """A review of the treatment plan is due today.
 
-    Followup helps to find the time, reporting counts. Timer; answered by `TreatmentPlanReviewed`.
+    Published by rule on the day `due_on`. `TreatmentPlanReviewed` ends it.
     """
 
     plan_id: PlanId
-    """The plan."""
+    """Identifies the treatment plan."""
     due_on: Day
-    """The day the review is due."""
+    """The day on which the review is due, in the facility's time zone."""
 
 
 class TreatmentPlanReviewOverdue(PlansEvent, consumers=("followup",)):
-    """The plan was not reviewed in time.
+    """The treatment plan was not reviewed in time.
 
-    Followup presses, reporting counts. Timer; retracted by `TreatmentPlanReviewed`.
+    Published by rule some days after `due_on`, and again at each further step of the escalation.
+    `TreatmentPlanReviewed` ends it.
     """
 
     plan_id: PlanId
-    """The plan."""
+    """Identifies the treatment plan."""
     due_on: Day
-    """The day the review was due."""
+    """The day on which the review was due, in the facility's time zone."""
     days_overdue: Count
-    """Whole days since then."""
+    """The number of whole days since `due_on`."""
 
 
 class TreatmentPlanReviewed(PlansEvent, consumers=("attendance", "followup")):
-    """The plan was reviewed and has a new version.
+    """The treatment plan was reviewed.
 
-    Attendance and followup work by the decision. Plan: version + 1.
+    Published for each review, which makes a new version of the plan.
     """
 
     plan_id: PlanId
-    """The plan."""
+    """Identifies the treatment plan."""
     version: int = Field(ge=1, le=1000, examples=[2])
-    """The version that the review made."""
+    """The version of the plan that the review made."""
     basis: ReviewBasis = Field(examples=["progressing"])
-    """What was found."""
+    """The finding of the review."""
     decision: ReviewDecision = Field(examples=["continue"])
-    """What was decided."""
+    """The decision of the review."""
     next_review_on: Day | None = Field(default=None, examples=["2026-04-08"])
-    """The day the next review is due; absent when the episode is to end."""
+    """The day on which the next review is due, in the facility's time zone. Absent if the episode is to end."""
 
 
 class ExpectedAnalytesUpdated(PlansEvent, consumers=("attendance",)):
-    """The list of prescribed substances that screens may show has changed; this is the whole list.
+    """The list of prescribed substances that screens may show was changed.
 
-    Attendance must know it to call a prescribed substance expected. No transition.
+    The event carries the whole list, which replaces every earlier one.
     """
 
     analytes: tuple[ExpectedAnalyte, ...] = Field(
         max_length=50,
         examples=[[{"code": "buprenorphine", "from_on": "2026-03-01", "verified": True}]],
     )
-    """All expected substances; empty when nothing is prescribed any more."""
+    """All substances that screens are expected to show. The list is empty if nothing is prescribed."""
 
 
 class CoOccurringNeedIdentified(PlansEvent, consumers=("attendance", "followup")):
-    """The person needs integrated care for something beside the addiction.
+    """The person was found to need integrated care for a condition beside the addiction.
 
-    Attendance and followup choose sessions and contacts that fit. Flag.
+    Published for each area of need; the latest event of an area holds.
     """
 
     category: CoOccurringCategory = Field(examples=["trauma"])
     """The area of the need."""
-    enhanced: bool = Field(examples=[False])
-    """Whether a co-occurring enhanced program is needed."""
+    enhanced_program_needed: bool = Field(examples=[False])
+    """Whether the person needs a co-occurring enhanced program, which treats both conditions in one place."""
 
 
 class AncillaryServiceAdded(PlansEvent, consumers=("attendance",)):
-    """A further service belongs to the plan.
+    """A service beside the treatment was added to the plan.
 
-    Attendance counts its hours, or does not. No transition.
+    Published once for each service that is added.
     """
 
     kind: AncillaryKind = Field(examples=["psychiatry"])
-    """The service."""
+    """The kind of service."""
     on_site: bool = Field(examples=[True])
-    """Whether it happens at the facility."""
+    """Whether the service is given at the facility."""
     counts_toward_hours: bool = Field(examples=[False])
-    """Whether its minutes count toward the week."""
+    """Whether the minutes of the service count toward the hours of the week."""
 
 
 class ClinicalReviewRequested(PlansEvent, consumers=("followup",)):
-    """A clinician has to look at something soon.
+    """A clinician has to review the episode.
 
-    Followup holds further outreach until it is decided. Review: none > open.
+    Published by rule when a fact calls for it. `ClinicalReviewCompleted` with the same `review_id` ends it.
     """
 
     review_id: ReviewId
-    """The review."""
+    """Identifies the clinical review."""
     trigger: ReviewTrigger = Field(examples=["screen"])
-    """What asked for it."""
+    """The kind of fact that calls for the review."""
     trigger_event_id: EventId
-    """The event that asked for it."""
+    """The `ce_id` of the event that calls for the review."""
     due_at: Timestamp
-    """When it has to be done."""
+    """The time by which the review has to be completed."""
 
 
 class ClinicalReviewOverdue(PlansEvent, consumers=("followup",)):
-    """A clinical review was not done in time.
+    """A clinical review was not completed in time.
 
-    Followup acts, reporting counts. Timer; retracted by `ClinicalReviewCompleted`.
+    Published by rule after `due_at`, and again at each further step of the escalation. `ClinicalReviewCompleted` with
+    the same `review_id` ends it.
     """
 
     review_id: ReviewId
-    """The review."""
+    """Identifies the clinical review."""
     due_at: Timestamp
-    """When it was due."""
+    """The time by which the review should have been completed."""
     hours_overdue: Count
-    """Whole hours since then."""
+    """The number of whole hours since `due_at`."""
 
 
 class ClinicalReviewCompleted(PlansEvent, consumers=("attendance", "followup")):
-    """A clinician decided what follows.
+    """A clinical review was completed, or is no longer needed.
 
-    Attendance may order a definitive test, followup resumes or intensifies. Review: open > closed.
+    Ends `ClinicalReviewRequested` with the same `review_id`.
     """
 
     review_id: ReviewId
-    """The review."""
+    """Identifies the clinical review."""
     outcome: ReviewOutcome = Field(examples=["intensify"])
-    """What follows."""
+    """The decision of the clinician."""
 
 
 class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup")):
-    """Another level would suit the person better.
+    """Another level of care was recommended for the person.
 
-    Intake looks for a place unless the program goes on, followup keeps contact meanwhile. Episode: active > change
-    pending.
+    Published after a review. `LevelOfCareChanged` or a transfer follows.
     """
 
     direction: Direction = Field(examples=["up"])
-    """Where it leads."""
+    """The direction of the change: to more or to less intensive care."""
     from_level: Level
-    """The present level."""
+    """The present level of care."""
     to_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "3.5"}])
-    """The recommended level."""
+    """The recommended level of care."""
     drivers: Drivers
-    """The dimensions that ask for it."""
+    """The dimensions of the assessment that call for the change."""
     effective_at: Timestamp | None = Field(default=None, examples=["2026-03-09T07:00:00Z"])
-    """From when it holds where this program goes on with the person; absent when a place is to be found elsewhere."""
+    """The time from which the new level holds if this program continues the treatment. Absent if the person needs a
+    place elsewhere."""
 
 
 class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followup")):
-    """The person is at another level.
+    """The level of care of the person changed.
 
-    Attendance takes another threshold, intake looks for no place any more, partners may tell. Episode: change pending >
-    active.
+    Published when the new level takes effect; the latest one holds.
     """
 
     from_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "2.5"}])
-    """The level until then."""
+    """The level of care before the change."""
     to_level: Level
-    """The level from then on."""
+    """The level of care after the change."""
     effective_at: Timestamp
-    """From when it holds."""
+    """The time from which the new level holds."""
 
 
 class TransferRequested(PlansEvent, consumers=("intake",)):
-    """Somebody wants to hand the person over to a partner that has accepted.
+    """A transfer of the person to a partner facility was requested.
 
-    Intake keeps the consents, and answers by DisclosureAllowed or DisclosureWithheld. Delivery: > asked.
+    `DisclosureAllowed` or `DisclosureWithheld` with the same `delivery_id` is the answer.
     """
 
     delivery_id: DeliveryId
-    """What the answer refers to; the same when the same is asked again."""
+    """Identifies the request. A repeated request has the same id, and the answer refers to it."""
     to_facility_id: FacilityId
-    """The receiving facility."""
+    """Identifies the partner facility that receives the person."""
     categories: tuple[InformationCategory, ...] = Field(
         min_length=1, max_length=20, examples=[["referral_status", "level_of_care"]]
     )
-    """What it will be told."""
+    """The categories of information that are to be disclosed to the partner."""
     purpose: ConsentPurpose = Field(examples=["care_coordination"])
-    """What for."""
+    """The purpose of the disclosure."""
     requested_by_id: ActorId
-    """Who would tell it."""
+    """Identifies the member of staff who requested the transfer."""
     consent_id: ConsentId | None = Field(
         default=None, examples=["0f6c2f5a-6f4a-5a35-8f0d-7d4f8a1b2c33"]
     )
-    """The one consent that is to be looked at; any of the person's when absent."""
+    """Identifies the only consent that is to be checked. Absent if any consent of the person may allow the
+    disclosure."""
 
 
 class TransferNotBegun(PlansEvent, consumers=("intake",)):
-    """A transfer that was asked for does not begin: it was withheld, or the episode has moved on meanwhile.
+    """A requested transfer does not begin, and nothing is disclosed for it.
 
-    Where it was allowed, intake enters that nothing was disclosed after all. Delivery: asked > not made.
+    Ends `TransferRequested` with the same `delivery_id`: its disclosure was withheld, or the episode has changed
+    meanwhile.
     """
 
     delivery_id: DeliveryId
-    """What was asked for."""
+    """Identifies the request that is not carried out."""
 
 
 class TransferInitiated(PlansEvent, consumers=("intake", "attendance", "followup")):
-    """The person is being handed over; this program stays responsible until first contact.
+    """The transfer of the person to a partner facility began.
 
-    Intake enters the disclosure, attendance keeps the seat, the others watch the arrival. Episode: > transferring.
+    This facility stays responsible until the first contact there. `TransferCompleted` ends the transfer, and
+    `TransferUndone` retracts it.
     """
 
     delivery_id: DeliveryId
-    """What intake allowed."""
+    """Identifies the request that was allowed."""
     to_facility_id: FacilityId
-    """The receiving facility."""
+    """Identifies the partner facility that receives the person."""
     to_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "3.5"}])
-    """The level there."""
+    """The level of care at the partner facility."""
     consent_id: ConsentId
-    """The consent that allows the hand-over."""
+    """Identifies the consent that allows the transfer."""
     handoff_at: Timestamp
-    """When the hand-over is planned."""
+    """The time at which the hand-over is planned."""
 
 
 class TransferCompleted(PlansEvent, consumers=("attendance", "followup")):
-    """The receiving facility has seen the person.
+    """The partner facility has seen the person, and the transfer is complete.
 
-    Attendance frees the seat, followup ends its watch. Episode: transferring > transferred.
+    `EpisodeDischarged` follows. `FirstContactUndone` retracts it.
     """
 
     to_facility_id: FacilityId
-    """The receiving facility."""
+    """Identifies the partner facility that receives the person."""
     to_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "3.5"}])
-    """The level there."""
+    """The level of care at the partner facility."""
     consent_id: ConsentId
-    """The consent that allowed the hand-over."""
+    """Identifies the consent that allowed the transfer."""
     handoff_at: Timestamp
-    """When the hand-over began."""
+    """The time at which the hand-over is planned."""
     first_contact_at: Timestamp = Field(examples=["2026-03-03T10:30:00Z"])
-    """When the receiving facility first saw the person."""
+    """The time at which the partner facility first saw the person."""
 
 
 class AftercarePlanDrafted(PlansEvent, consumers=("followup",)):
-    """There is a draft of the aftercare plan, from admission on.
+    """A draft of the aftercare plan was made or changed.
 
-    Followup has something to stand on even when an episode ends early. Aftercare plan: > draft.
+    Published for each version, from the admission on. `AftercarePlanAgreed` outranks every draft.
     """
 
     aftercare_plan_id: AftercarePlanId
-    """The aftercare plan."""
+    """Identifies the aftercare plan."""
     version: int = Field(ge=1, le=1000, examples=[1])
-    """The draft's version, from 1."""
+    """The version of the draft, counted from 1."""
     elements: tuple[ElementCode, ...] = Field(
         max_length=50, examples=[["first-appointment", "crisis-contacts"]]
     )
-    """The elements that are settled so far."""
-    complete: bool | None = Field(default=None, examples=[False])
-    """Whether everything that has to be settled before the person leaves is settled."""
+    """The elements of the draft that are settled so far."""
+    complete: bool = Field(examples=[False])
+    """Whether everything is settled that has to be settled before the discharge."""
     appointment_at: Timestamp | None = Field(default=None, examples=["2026-03-09T15:00:00Z"])
-    """The first appointment after discharge, where one is booked."""
+    """The time of the first appointment after the discharge. Absent if none is booked."""
 
 
 class GraduationApproved(PlansEvent, consumers=("followup",)):
-    """A clinician approved the graduation.
+    """A clinician approved the graduation of the person.
 
-    Followup completes the aftercare plan before the last day. Episode: > approved.
+    `ProgramGraduated` follows on the last day. `GraduationUndone` retracts it.
     """
 
     criteria: tuple[CriterionResult, ...] = Field(
         min_length=1, max_length=50, examples=[[{"code": "goals-met", "met": True}]]
     )
-    """The criteria and whether each is met."""
-    approver_id: ActorId
-    """Who approved."""
+    """The criteria for graduation, each with its result."""
+    approved_by_id: ActorId
+    """Identifies the clinician who approved the graduation."""
 
 
 class ProgramGraduated(PlansEvent, consumers=("attendance", "followup")):
     """The person completed the program.
 
-    Attendance frees the seat, followup starts the year of aftercare. Episode: > graduated.
+    `EpisodeDischarged` follows. `GraduationUndone` retracts it.
     """
 
     graduated_at: Timestamp
-    """When."""
+    """The time of the graduation."""
     aftercare_plan_id: AftercarePlanId
-    """The aftercare plan that takes over."""
+    """Identifies the aftercare plan that follows the treatment."""
 
 
 class EpisodeDischarged(PlansEvent, consumers=("intake", "attendance", "followup")):
-    """The episode ended, in whichever way.
+    """The treatment of the person in this program ended.
 
-    Everyone stops what runs; followup anchors its check-ins here. Episode: > closed.
+    Published for every way in which treatment ends. `DischargeUndone` retracts it.
     """
 
     kind: DischargeKind = Field(examples=["graduated"])
-    """How it ended."""
+    """The way in which the treatment ended."""
     discharged_at: Timestamp
-    """When; check-ins count from here."""
+    """The time of the discharge. The calendar of aftercare counts from here."""
     final_level: Level
-    """The level at the end."""
+    """The level of care at the end of the treatment."""
 
 
 class TransferUndone(PlansEvent, consumers=("attendance", "followup")):
-    """The hand-over was begun by mistake: the person is still with this program alone.
+    """The record that the transfer began was a mistake.
 
-    Retracts `TransferInitiated`: attendance and followup wait for no arrival. Episode: transferring > active.
+    Retracts `TransferInitiated`. The person stays with this program.
     """
 
     to_facility_id: FacilityId
-    """The facility that was to receive the person."""
+    """Identifies the partner facility that was to receive the person."""
     handoff_at: Timestamp
-    """When the hand-over was planned."""
+    """The time at which the hand-over is planned."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class FirstContactUndone(PlansEvent, consumers=("attendance", "followup")):
-    """The receiving facility has not seen the person after all: the hand-over is still under way.
+    """The record that the partner facility has seen the person was a mistake.
 
-    Retracts `TransferCompleted`; `DischargeUndone` follows. Attendance and followup wait for the arrival again.
-    Episode: transferred > transferring.
+    Retracts `TransferCompleted`; the transfer is still under way. `DischargeUndone` follows.
     """
 
     first_contact_at: Timestamp = Field(examples=["2026-03-03T10:30:00Z"])
-    """The first contact that is taken back."""
+    """The `first_contact_at` of the `TransferCompleted` that is retracted."""
     handoff_at: Timestamp
-    """When the hand-over is planned."""
+    """The time at which the hand-over is planned."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class GraduationUndone(PlansEvent, consumers=("attendance", "followup")):
-    """The person did not complete the program after all.
+    """The graduation of the person was a mistake.
 
-    Retracts `GraduationApproved` and `ProgramGraduated`; `DischargeUndone` follows. Episode: graduated > active.
+    Retracts `GraduationApproved` and `ProgramGraduated`. `DischargeUndone` follows.
     """
 
     graduated_at: Timestamp
-    """The graduation that is taken back."""
+    """The `graduated_at` of the `ProgramGraduated` that is retracted."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class DischargeUndone(PlansEvent, consumers=("intake", "attendance", "followup")):
-    """The episode did not end: the discharge was a mistake.
+    """The discharge of the person was a mistake.
 
-    Retracts `EpisodeDischarged`. Everyone goes on with what it stopped, as if it had not been, and ends what it began.
-    Episode: closed > active.
+    Retracts `EpisodeDischarged`. The episode goes on from its earlier state.
     """
 
     kind: DischargeKind = Field(examples=["deceased"])
-    """How it was said to have ended."""
+    """The way of ending of the `EpisodeDischarged` that is retracted."""
     discharged_at: Timestamp
-    """The end that is taken back."""
+    """The `discharged_at` of the `EpisodeDischarged` that is retracted."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake that is taken back."""
 
 
 class LoopEscalated(Escalation, PlansEvent):
-    """An open loop of plans missed a deadline and has a new owner.
+    """An open task about the episode missed its deadline, and the next role owns it.
 
-    The operations view shows it, reporting counts it. Loop: open > escalated, one step further.
+    Published for each step of the escalation. `EscalationCleared` with the same `loop_id` retracts all steps.
     """
 
     loop: PlansLoop = Field(examples=["clinical_review"])
-    """What is waited for."""
+    """The kind of task."""
 
 
 class EscalationCleared(Clearance, PlansEvent):
-    """An escalation of plans no longer stands.
+    """The escalation of a task about the episode ended.
 
-    Retracts every `LoopEscalated` of the same loop. Loop: escalated > closed.
+    Retracts every `LoopEscalated` with the same `loop_id`.
     """
 
     loop: PlansLoop = Field(examples=["clinical_review"])
-    """What was waited for."""
+    """The kind of task."""

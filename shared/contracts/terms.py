@@ -27,16 +27,16 @@ Times = Annotated[int, Field(ge=1, le=50)]
 
 
 class HoursBand(Value):
-    """The minutes per full week that one level of care asks for."""
+    """The required minutes per full week at one level of care."""
 
     level_code: str = Field(pattern=r"^[0-4](\.[0-9])?$", examples=["2.1"])
-    """The level, in either edition."""
+    """The code of the level of care, in either edition of the ASAM Criteria."""
     population: Population = Field(examples=["adult"])
-    """Whom the band is for."""
+    """The population to which the band applies."""
     minutes_floor: int = Field(ge=0, le=10_080, examples=[540])
-    """Below this a week is reviewed."""
+    """The minutes per week below which a week is reviewed."""
     minutes_ceiling: int | None = Field(default=None, ge=0, le=10_080, examples=[900])
-    """At or above this the program is more than this level."""
+    """The minutes per week from which a week belongs to a higher level of care. Absent if there is no such limit."""
 
 
 BANDS: Final = (
@@ -53,77 +53,82 @@ BANDS: Final = (
 
 
 class IncentiveTerms(Value):
-    """What is rewarded, with how much, and up to where. House rules; the cap is SAMHSA's of January 2025."""
+    """The terms of incentives: which behaviors are rewarded, with which amounts, and up to which limit."""
 
     behaviors: tuple[BehaviorCode, ...] = Field(
         default=("screen",), max_length=5, examples=[["screen"]]
     )
-    """What is rewarded and nothing else: `screen` as expected, `attendance`, or both."""
+    """The behaviors that are rewarded: `screen` (a result as expected), `attendance`, or both."""
     base_cents: Cents = Field(default=250, examples=[250])
-    """What the first is worth."""
+    """The amount of the first incentive, in US cents."""
     step_cents: Cents = Field(default=125, examples=[125])
-    """By how much each next one in a row is worth more."""
+    """The amount by which each further incentive without interruption grows, in US cents."""
     most_cents: Cents = Field(default=2_500, examples=[2500])
-    """What one is worth at most."""
-    restored_after: int = Field(default=3, ge=1, le=50, examples=[3])
-    """After this many in a row, what was reached before a reset is reached again."""
+    """The largest amount of one incentive, in US cents."""
+    restored_after_behaviors: int = Field(default=3, ge=1, le=50, examples=[3])
+    """The number of consecutive rewarded behaviors after a reset, after which the amount from before the reset is
+    restored."""
     attendance_cents: Cents = Field(default=100, examples=[100])
-    """What an attended session is worth, where attendance is rewarded."""
+    """The amount for an attended session if attendance is rewarded, in US cents."""
     cap_cents: Cents = Field(default=75_000, examples=[75000])
-    """The most that one person may earn in one calendar year; the smaller cap of the same guidance is 7500."""
+    """The maximum that one person may earn in one calendar year, in US cents. Federal guidance also knows a smaller
+    cap of 7500."""
 
 
 class ProgramTerms(Value):
-    """One version of one program's terms."""
+    """The terms of a program, in one version."""
 
     version: VersionCode = Field(default="house-1", examples=["2026.1"])
-    """The profile's version."""
+    """The version of the program's terms."""
     bands: tuple[HoursBand, ...] = Field(default=BANDS, max_length=20)
-    """Hours by level and population; a level without a band has no floor."""
+    """The required minutes per week, by level of care and population. A level without a band requires none."""
     plan_within_days: Days = 7
-    """A plan is due this many days after admission, or"""
+    """The number of days after the admission within which a treatment plan is due."""
     plan_within_sessions: Times = 2
-    """after this many sessions, whichever comes first."""
+    """The number of sessions within which a treatment plan is due, if this comes before `plan_within_days`."""
     review_every_days: Days = 30
-    """A plan is reviewed this often, and on any trigger."""
+    """The longest time between reviews of the treatment plan, in days."""
     individual_every_days: Days | None = None
-    """The longest time between individual sessions; missing: none are required."""
+    """The longest time between individual sessions, in days. Absent if none are required."""
     absences_review: Times = 2
-    """Unexcused absences in a row that call for a clinician and a review."""
+    """The number of consecutive unexcused absences that call for a clinician and a review."""
     absences_conference: Times = 3
-    """Unexcused absences in a row that call for a retention conference."""
-    exclusion_absences: Times | None = None
-    """Unexcused absences after which the person is in no group for a while; missing: nobody is ever paused."""
-    exclusion_days: Days | None = None
-    """How long such a pause lasts."""
+    """The number of consecutive unexcused absences that call for a retention conference."""
+    pause_after_absences: Times | None = None
+    """The number of unexcused absences after which the person attends no groups for a while. Absent if the program
+    never does this."""
+    pause_days: Days | None = None
+    """The length of such a pause, in days. Absent if the program has no pauses."""
     silent_days_conference: Days = 7
-    """Days of silence that call for a welfare contact."""
+    """The number of days without contact that call for a welfare contact."""
     silent_days_lost: Days = 30
-    """Days of silence after which contact counts as lost. The door stays open."""
+    """The number of days without contact after which contact counts as lost."""
     screen_every_days: Days | None = None
-    """The longest time between screens in the first month; missing: none are asked for."""
+    """The longest time between screens in the first period, in days. Absent if no screens are required."""
     screen_early_days: Days = 30
-    """How long the first month of screens lasts."""
+    """The length of the first period of screens, in days."""
     screen_every_days_stable: Days | None = None
-    """The longest time between screens after that, while no positive is unexpected; missing: as in the beginning."""
+    """The longest time between screens after the first period, in days, while no positive is unexpected. Absent if
+    `screen_every_days` goes on."""
     breath_positive_mg_per_210l: int = Field(default=10, ge=1, le=400)
-    """From how many milligrams of alcohol per 210 litres of breath a test is positive; 10 is 0.010 g/210 L."""
+    """The milligrams of alcohol per 210 litres of breath from which a breath test is positive. The value 10 means
+    0.010 g/210 L."""
     incentives: IncentiveTerms | None = None
-    """What is rewarded; missing: the house rules."""
-    family_per_week: int = Field(default=0, ge=0, le=14)
-    """Family sessions asked for per week."""
+    """The terms of incentives. Absent if the default terms hold."""
+    family_sessions_per_week: int = Field(default=0, ge=0, le=14)
+    """The number of family sessions per week that the program asks for."""
     panels: tuple[PanelCode, ...] = Field(default=(), max_length=20, examples=[["urine-12"]])
-    """The panels that may be ordered; empty: any."""
-    mutual_support_per_week: int = Field(default=0, ge=0, le=14)
-    """Meetings asked for per week, of any fellowship, a secular one included."""
-    clean_days: Days = 30
-    """Days without an unexpected positive before a step down or a graduation."""
+    """The panels that may be ordered. If the list is empty, any panel may be."""
+    mutual_support_meetings_per_week: int = Field(default=0, ge=0, le=14)
+    """The number of mutual-support meetings per week that the program asks for. A secular fellowship counts too."""
+    days_without_unexpected_positive: Days = 30
+    """The number of days without an unexpected positive before a step down or a graduation."""
     graduation_criteria: tuple[CriterionCode, ...] = Field(
         default=("goals-met", "relapse-prevention-plan", "supports-verified"), max_length=30
     )
-    """What is looked at before someone graduates."""
+    """The criteria that are checked before a graduation."""
     aftercare_days: Days = 365
-    """How long aftercare lasts."""
+    """The length of aftercare, in days from the discharge."""
     check_ins: tuple[Milestone, ...] = Field(
         default=(
             Milestone.HOURS_72,
@@ -137,7 +142,7 @@ class ProgramTerms(Value):
         ),
         max_length=20,
     )
-    """The calendar of check-ins, anchored at discharge."""
+    """The check-ins of aftercare, counted from the discharge."""
 
     def band(self, level_code: str, population: Population) -> HoursBand | None:
         """The hours that a level asks for; None where it sets no floor."""

@@ -250,7 +250,7 @@ class Planning(Part):
 class Graduation(Part):
     """What is looked at before a step down or a graduation."""
 
-    clean_days: Days = HOUSE.clean_days
+    clean_days: Days = HOUSE.days_without_unexpected_positive
     criteria: tuple[CriterionCode, ...] = Field(default=HOUSE.graduation_criteria, max_length=30)
 
 

@@ -58,10 +58,20 @@ DUTIES: Final = "duties-requiring-presence"
 _SAID_ELSEWHERE: Final = frozenset(
     {
         *("version", "bands", "plan_within_days", "plan_within_sessions", "review_every_days"),
-        *("individual_every_days", "absences_review", "absences_conference", "exclusion_absences"),
-        *("exclusion_days", "silent_days_conference", "silent_days_lost", "screen_every_days"),
-        *("panels", "mutual_support_per_week", "clean_days", "graduation_criteria"),
-        *("aftercare_days", "check_ins", "family_per_week"),
+        *(
+            "individual_every_days",
+            "absences_review",
+            "absences_conference",
+            "pause_after_absences",
+        ),
+        *("pause_days", "silent_days_conference", "silent_days_lost", "screen_every_days"),
+        *(
+            "panels",
+            "mutual_support_meetings_per_week",
+            "days_without_unexpected_positive",
+            "graduation_criteria",
+        ),
+        *("aftercare_days", "check_ins", "family_sessions_per_week"),
     }
 )
 """The terms for which a profile has parts of its own."""
@@ -206,16 +216,16 @@ class ProgramProfile(Part):
             individual_every_days=self._individual_every_days(),
             absences_review=self.absence.review,
             absences_conference=self.absence.conference,
-            exclusion_absences=self.absence.exclusion,
-            exclusion_days=self.absence.exclusion_days,
+            pause_after_absences=self.absence.exclusion,
+            pause_days=self.absence.exclusion_days,
             silent_days_conference=self.absence.silent_days_conference,
             silent_days_lost=self.absence.silent_days_lost,
             screen_every_days=self.screens.every_days,
             screen_every_days_stable=HOUSE.screen_every_days_stable,
             panels=self.screens.panels,
-            mutual_support_per_week=self.mutual_support.per_week,
-            family_per_week=0 if self.family is None else self.family.per_week,
-            clean_days=self.graduation.clean_days,
+            mutual_support_meetings_per_week=self.mutual_support.per_week,
+            family_sessions_per_week=0 if self.family is None else self.family.per_week,
+            days_without_unexpected_positive=self.graduation.clean_days,
             graduation_criteria=self.graduation.criteria,
             aftercare_days=self.aftercare.days,
             check_ins=self.aftercare.check_ins,

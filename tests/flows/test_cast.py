@@ -136,7 +136,7 @@ async def test_story_16_lost_contact(cast: Played) -> None:
         "aftercare-completed",
     )
     missed = of(facts, "check-in-missed")[0]
-    assert (missed.data["attempts"], missed.data["channels"]) == (3, 2)
+    assert (missed.data["attempts"], missed.data["channels_tried"]) == (3, 2)
     [lost] = of(facts, "contact-lost")
     assert lost.data["days_silent"] >= 30
     [found] = [f for f in of(facts, "escalation-cleared") if f.data["loop"] == "lost_contact"]

@@ -90,7 +90,7 @@ async def test_story_18_a_person_is_corrected_and_a_referral_merged(cast: Played
     assert ids["different"] == "different-persons"
     [corrected] = of(facts, "episode-person-corrected")
     assert corrected.subject == pia.subject
-    assert corrected.data["was_person_id"] == ids["was"]
+    assert corrected.data["previous_person_id"] == ids["was"]
     assert corrected.data["person_id"] == quin.person_id
     assert len(of(facts, "referral-merged-undone")) == 1
     _, merged = of(facts, "referral-merged")

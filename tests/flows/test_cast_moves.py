@@ -207,7 +207,7 @@ async def test_story_14_dual_diagnosis(cast: Played) -> None:
     assert in_order(dee, *together, "treatment-plan-review-due", "treatment-plan-reviewed")
     for facts in (dee, eli):
         assert of(facts, "assessment-completed")[0].data["co_occurring"] == "enhanced"
-        assert of(facts, "co-occurring-need-identified")[0].data["enhanced"] is True
+        assert of(facts, "co-occurring-need-identified")[0].data["enhanced_program_needed"] is True
         assert of(facts, "ancillary-service-added")[0].data["kind"] == "psychiatry"
     [active], [due] = of(dee, "treatment-plan-activated"), of(dee, "treatment-plan-review-due")
     signed_on = datetime.fromisoformat(active.data["clinician_signed_at"]).date()

@@ -50,7 +50,7 @@ async def test_story_2_unexpected_positive(cast: Played) -> None:
     assert completed.data["outcome"] == "intensify"
     assert ids["stage"] == "oriented", "still in treatment, days after"
     assert ids["reviews open"] == "0"
-    said = {"screen_id", "matrix", "reviewer_id", "collected_at"}
+    said = {"screen_id", "matrix", "interpreted_by_id", "collected_at"}
     assert failed.data.keys() == said, "what was found stays"
     told = ("disclosure-recorded", "referral-sent", "clinical-review-overdue", "loop-escalated")
     assert not of(cast.facts(2, also=[f"person/{cast.person(2, 'ana').person_id}"]), *told)
@@ -168,7 +168,7 @@ async def test_story_4_a_first_positive_breath_test_says_nothing_yet(cast: Playe
     tests = of(facts, "breath-test-recorded")
     assert [f.data["outcome"] for f in tests] == ["retest", "negative", "retest", "positive"]
     for first, second in (tests[:2], tests[2:]):
-        assert second.data["retest_of"] == first.data["screen_id"]
+        assert second.data["retest_of_screen_id"] == first.data["screen_id"]
         waited = datetime.fromisoformat(second.headers["ce_time"]) - datetime.fromisoformat(
             first.headers["ce_time"]
         )

@@ -25,7 +25,7 @@ def planned(name: str, deputy: str, begin: float, end: float) -> intake.StaffAbs
     return fact(
         intake.StaffAbsencePlanned,
         absence_id=uid(name),
-        absent_id=ANNA,
+        staff_id=ANNA,
         from_at=START + begin * DAY,
         until_at=START + end * DAY,
         deputy_id=deputy,
@@ -93,9 +93,9 @@ def test_who_acts_is_there_and_is_reached_by_deputies(deputies: dict[str, str | 
 def test_an_absence_that_is_called_off_is_no_absence() -> None:
     state = duty.absence_planned(StaffState(), planned("a", BEN, -1, 1), cause()).state
     assert state.deputy_at(START) == BEN
-    other = fact(intake.StaffAbsenceEnded, absence_id=uid("b"), absent_id=ANNA)
+    other = fact(intake.StaffAbsenceEnded, absence_id=uid("b"), staff_id=ANNA)
     assert duty.absence_ended(state, other, cause()).state.deputy_at(START) == BEN
-    ended = fact(intake.StaffAbsenceEnded, absence_id=uid("a"), absent_id=ANNA)
+    ended = fact(intake.StaffAbsenceEnded, absence_id=uid("a"), staff_id=ANNA)
     state = duty.absence_ended(state, ended, cause()).state
     assert (state.deputy_at(START), state.absences) == (None, {})
 

@@ -21,7 +21,7 @@ from shared.contracts.event import Event
         (intake.AdmissionUndone, "admitted_at"),
         (attendance.GroupOpened, "seats_min"),
         (attendance.GroupFilled, "seats_max"),
-        (followup.AftercarePlanActivated, "days_horizon"),
+        (followup.AftercarePlanActivated, "aftercare_days"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.NAME,
 )

@@ -187,7 +187,7 @@ class WeekTotals(WeekAsks):
         return self.minutes_credited >= self.minutes_threshold
 
     @property
-    def over_ceiling(self) -> bool:
+    def ceiling_reached(self) -> bool:
         """As many minutes are planned as a higher level of care has."""
         return self.minutes_ceiling is not None and self.minutes_scheduled >= self.minutes_ceiling
 

@@ -108,7 +108,7 @@ def choose(
         return Decision(state)
     event = attendance.MutualSupportRequirementSet(
         opted_out=opted_out,
-        meetings_per_week=0 if opted_out else admission.terms.mutual_support_per_week,
+        meetings_per_week=0 if opted_out else admission.terms.mutual_support_meetings_per_week,
     )
     return Decision(state.replace(support=support), (event,))
 
@@ -118,7 +118,7 @@ def support_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
     admission = state.admission
     if admission is None:
         return {}
-    asked = 0 if state.support.opted_out else admission.terms.mutual_support_per_week
+    asked = 0 if state.support.opted_out else admission.terms.mutual_support_meetings_per_week
     this_week = state.support.weeks().get(_this_monday(admission, now), 0)
     return {
         "asked_per_week": asked,
@@ -208,9 +208,9 @@ def family_view(state: EpisodeState, now: datetime) -> dict[str, Any]:
     visits = [v for v in state.family if week_of(v.at, zone).isoformat() == monday]
     sessions = {visit.session_id for visit in visits}
     return {
-        "asked_per_week": admission.terms.family_per_week,
+        "asked_per_week": admission.terms.family_sessions_per_week,
         "this_week": len(sessions),
-        "met": len(sessions) >= admission.terms.family_per_week,
+        "met": len(sessions) >= admission.terms.family_sessions_per_week,
         "kinds_this_week": sorted({v.kind for v in visits if v.kind is not None}),
     }
 

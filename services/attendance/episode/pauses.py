@@ -32,7 +32,7 @@ OVER: Final = "pause-over"
 
 def consider(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Events, Handoffs]:
     """What the absences that are known now mean: a pause, the end of one that was a mistake, or a return."""
-    limit, days = state.terms.exclusion_absences, state.terms.exclusion_days
+    limit, days = state.terms.pause_after_absences, state.terms.pause_days
     if limit is None or days is None or state.left_at is not None or state.void:
         return state, (), ()
     missed = _missed(state)

@@ -29,7 +29,7 @@ def climb(rung: Rung, *, good: bool, terms: IncentiveTerms) -> Rung:
     if not good:
         return Rung(reached=max(rung.step, rung.reached))
     step, in_row = rung.step + 1, rung.in_row + 1
-    if in_row >= terms.restored_after:
+    if in_row >= terms.restored_after_behaviors:
         return Rung(step=max(step, rung.reached), in_row=in_row)
     return Rung(step=step, in_row=in_row, reached=rung.reached)
 

@@ -414,10 +414,10 @@ def view(state: EpisodeState, day: date, *, until: date) -> dict[str, Any]:
         **week.model_dump(mode="json"),
         "met": week.met,
         "minutes_short": week.minutes_short,
-        "over_ceiling": week.over_ceiling,
+        "ceiling_reached": week.ceiling_reached,
         "minutes_projected": max(week.minutes_credited, hours.projected_credit(ours.values())),
         "minutes_prescribed": sum(
-            service.sessions_per_week * service.minutes_each
+            service.sessions_per_week * service.minutes_per_session
             for service in services
             if service.modality in hours.COUNTED
         ),
@@ -451,7 +451,7 @@ def _evaluated(monday: date, week: WeekTotals, minutes_short_before: int) -> Eve
         met=week.met,
         prorated=week.prorated,
         minutes_ceiling=week.minutes_ceiling,
-        over_ceiling=week.over_ceiling or None,
+        ceiling_reached=week.ceiling_reached,
     )
     if week.minutes_short <= minutes_short_before:
         return (evaluated,)

@@ -104,7 +104,7 @@ def absence_planned(
 ) -> Decision[LeadingState]:
     """Somebody will be away: what they were to lead then needs another leader."""
     known = duty.absence_planned(state, event, cause).state
-    return _looked_at(state.replace(absences=known.absences), event.absent_id, cause)
+    return _looked_at(state.replace(absences=known.absences), event.staff_id, cause)
 
 
 def absence_ended(
@@ -112,7 +112,7 @@ def absence_ended(
 ) -> Decision[LeadingState]:
     """Somebody is there after all, and leads what they were to lead."""
     known = duty.absence_ended(state, event, cause).state
-    return _looked_at(state.replace(absences=known.absences), event.absent_id, cause)
+    return _looked_at(state.replace(absences=known.absences), event.staff_id, cause)
 
 
 def _looked_at(state: LeadingState, staff_id: str, cause: Cause) -> Decision[LeadingState]:

@@ -78,7 +78,7 @@ def record(state: EpisodeState, reading: Reading, cause: Cause) -> Decision[Epis
             screen_id=test_id,
             tested_at=cause.now,
             outcome=outcome,
-            retest_of=reading.retest_of,
+            retest_of_screen_id=reading.retest_of,
         ),
     )
     if reading.retest_of is not None:
@@ -156,7 +156,9 @@ def undo(
     left = {key: other for key, other in state.breath_tests.items() if key != test_id}
     state = taken_back(state.replace(breath_tests=left), test_id, "screen")
     events: Events = (
-        attendance.BreathTestUndone(screen_id=test_id, retest_of=test.retest_of, reason=reason),
+        attendance.BreathTestUndone(
+            screen_id=test_id, retest_of_screen_id=test.retest_of, reason=reason
+        ),
     )
     for kind in (AttendanceLoop.SCREEN_RETEST, AttendanceLoop.SAFE_DEPARTURE):
         state, cleared = loops.close(state, kind, test_id, ClearedReason.ENTERED_IN_ERROR)

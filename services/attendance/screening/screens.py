@@ -372,7 +372,7 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
         screen_id=screen_id,
         collected_at=screen.collected_at,
         classification=meaning,
-        reviewer_id=cause.actor_id,
+        interpreted_by_id=cause.actor_id,
     )
     facts: Events = (interpreted,)
     if meaning is ScreenClass.UNEXPECTED_POSITIVE:
@@ -380,7 +380,7 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
             screen_id=screen_id,
             collected_at=screen.collected_at,
             matrix=screen.matrix,
-            reviewer_id=cause.actor_id,
+            interpreted_by_id=cause.actor_id,
         )
         facts = (interpreted, failed)
     return Decision(state, (*facts, *events), handoffs, {"classification": meaning})

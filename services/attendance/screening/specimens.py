@@ -178,7 +178,7 @@ def every_days(state: EpisodeState, now: datetime) -> int | None:
     early = now < admission.admitted_at + timedelta(days=terms.screen_early_days)
     if early or terms.screen_every_days_stable is None:
         return terms.screen_every_days
-    since = now - timedelta(days=terms.clean_days)
+    since = now - timedelta(days=terms.days_without_unexpected_positive)
     unexpected = any(
         made.classification is ScreenClass.UNEXPECTED_POSITIVE and screen.collected_at >= since
         for screen in state.screens.values()

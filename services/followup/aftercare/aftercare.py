@@ -146,7 +146,7 @@ def activate(state: EpisodeState, cause: Cause) -> StateAndEvents:
     )
     activated = followup.AftercarePlanActivated(
         aftercare_plan_id=draft.aftercare_plan_id,
-        days_horizon=admission.aftercare_days,
+        aftercare_days=admission.aftercare_days,
         elements=elements,
     )
     scheduled = tuple(_scheduled(state, key, i) for key, i in check_ins.check_ins(state).items())

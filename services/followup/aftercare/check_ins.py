@@ -96,7 +96,7 @@ def closed(state: EpisodeState, check_in_id: str, cause: Cause) -> Decision[Epis
         return Decision(state)
     state, cleared = settle(state, check_in_id, item, "missed", ClearedReason.SUPERSEDED)
     missed = followup.CheckInMissed(
-        check_in_id=check_in_id, attempts=item.attempts, channels=len(item.channels)
+        check_in_id=check_in_id, attempts=item.attempts, channels_tried=len(item.channels)
     )
     state, escalated = _reach_out(state, check_in_id, cause)
     state, over = finished(state, cause)

@@ -49,7 +49,7 @@ class RegisterPartner(Body):
 class RecordAgreement(Body):
     """What a facility and the organisation have agreed in writing."""
 
-    with_facility_id: FacilityId
+    facility_id: FacilityId
     kind: AgreementKind
     from_on: Day
     until_on: Day | None = None
@@ -77,8 +77,7 @@ async def record_agreement(
     call: Operating, partner_id: PartnerPath, body: RecordAgreement
 ) -> RecordAnswer:
     """Record an agreement of a facility with the organisation, such as one of a qualified service organisation."""
-    given = body.model_dump(exclude={"with_facility_id"})
-    new = Agreement(facility_id=body.with_facility_id, **given)
+    new = Agreement(**dict(body))
     return await call.execute(
         partner_of(partner_id), lambda state, cause: partners.agree(state, new, cause), status=201
     )

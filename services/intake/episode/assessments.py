@@ -115,7 +115,7 @@ def complete(
         intake.AssessmentCompleted(
             assessment_id=assessment_id,
             edition=findings.edition,
-            wm_need=derivation.wm_need,
+            withdrawal_level=derivation.withdrawal_level,
             co_occurring=CoOccurring.ENHANCED if derivation.enhanced else findings.co_occurring,
             severity=findings.severity,
             drivers=derivation.drivers if danger is None else (danger,),
@@ -147,7 +147,7 @@ def recommend(
     recommendation = Recommendation(
         level=level,
         unmet=unmet,
-        clinician_id=cause.actor_id,
+        signed_by_id=cause.actor_id,
         offered=application.offered,
         program=application.program,
         risks=found.risks,
@@ -159,14 +159,14 @@ def recommend(
         assessment_id=assessment_id,
         level=level,
         drivers=derivation.drivers,
-        clinician_id=cause.actor_id,
+        signed_by_id=cause.actor_id,
     )
     determined = intake.EligibilityDetermined(
-        eligible=recommendation.eligible, unmet=unmet, override=application.override
+        eligible=recommendation.eligible, unmet=unmet, override_reason=application.override
     )
     state, events, handoffs = _led_to(state.replace(recommendation=recommendation), cause)
     answer = {
-        **recommendation.model_dump(mode="json", exclude={"offered", "clinician_id"}),
+        **recommendation.model_dump(mode="json", exclude={"offered", "signed_by_id"}),
         "eligible": recommendation.eligible,
         "flags": list(derivation.flags),
     }

@@ -190,7 +190,7 @@ class Derivation(Value):
     """What the rules derive. `level` is missing while a dimension still has to be evaluated."""
 
     level: LevelOfCare | None
-    wm_need: LevelOfCare | None
+    withdrawal_level: LevelOfCare | None
     wm_alongside: bool = False
     """The withdrawal care may run alongside an outpatient program."""
     enhanced: bool
@@ -255,7 +255,7 @@ def derive(
     withdrawal = indicated[1].withdrawal
     return Derivation(
         level=None if evaluate else _level(edition, found),
-        wm_need=None if withdrawal is None else _level(edition, withdrawal),
+        withdrawal_level=None if withdrawal is None else _level(edition, withdrawal),
         wm_alongside=withdrawal in rules.ambulatory,
         enhanced=COE in flags,
         flags=flags,
@@ -272,7 +272,7 @@ def derive(
 def unmet(derivation: Derivation, offered: Collection[str]) -> tuple[str, ...]:
     """Why a program of these levels does not suit the need now; empty when it does."""
     codes: list[str] = []
-    if derivation.wm_need is not None and not derivation.wm_alongside:
+    if derivation.withdrawal_level is not None and not derivation.wm_alongside:
         codes.append("withdrawal-management-needed")
     if derivation.level is None or derivation.level.code not in offered:
         codes.append("level-not-offered")

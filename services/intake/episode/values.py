@@ -79,7 +79,7 @@ class Recommendation(Value):
     level: LevelOfCare
     unmet: tuple[str, ...]
     """Conditions that are not met."""
-    clinician_id: str
+    signed_by_id: str
     offered: tuple[str, ...] = ()
     """The codes of the levels that were offered here when it was signed."""
     program: str | None = None

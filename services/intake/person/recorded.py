@@ -76,7 +76,7 @@ def emergency(state: PersonState, new: Emergency, cause: Cause) -> Decision[Pers
         episode_id=new.episode_id,
         recipient_id=new.recipient_id,
         personnel_id=new.personnel_id,
-        discloser_id=new.discloser_id,
+        disclosed_by_id=new.discloser_id,
         categories=new.categories,
         nature=new.nature,
         notice_version=new.notice_version,

@@ -91,7 +91,7 @@ def register(state: PartnerState, new: Partner, cause: Cause) -> Decision[Partne
             hint=f"State one of these as kind: {', '.join(kinds)}; or no recipient_class.",
         )
     event = intake.PartnerRegistered(
-        code=new.partner_id,
+        partner_id=new.partner_id,
         kind=new.kind,
         recipient_class=new.recipient_class,
         covered_entity=new.covered_entity,
@@ -131,8 +131,8 @@ def agree(state: PartnerState, new: Agreement, cause: Cause) -> Decision[Partner
     agreement_id = cause.derive_id("agreement")
     event = intake.PartnerAgreementRecorded(
         agreement_id=agreement_id,
-        code=known.partner_id,
-        with_facility_id=new.facility_id,
+        partner_id=known.partner_id,
+        facility_id=new.facility_id,
         kind=new.kind,
         from_on=new.from_on,
         until_on=new.until_on,
@@ -163,7 +163,7 @@ def end_agreement(
             hint="There is nothing left to do; record a new agreement if there is one.",
         )
     event = intake.PartnerAgreementEnded(
-        agreement_id=agreement_id, code=known.partner_id, until_on=until_on
+        agreement_id=agreement_id, partner_id=known.partner_id, until_on=until_on
     )
     ended = agreement.replace(until_on=until_on)
     return Decision(state.replace(agreements={**state.agreements, agreement_id: ended}), (event,))

@@ -146,7 +146,7 @@ def plan_absence(
     absence_id = cause.derive_id("absence")
     event = intake.StaffAbsencePlanned(
         absence_id=absence_id,
-        absent_id=staff_id,
+        staff_id=staff_id,
         from_at=from_at,
         until_at=until_at,
         deputy_id=deputy_id,
@@ -168,7 +168,7 @@ def end_absence(
         raise Refused(
             "absence-is-over", "The absence is over.", hint="There is nothing left to do."
         )
-    event = intake.StaffAbsenceEnded(absence_id=absence_id, absent_id=staff_id)
+    event = intake.StaffAbsenceEnded(absence_id=absence_id, staff_id=staff_id)
     kept = duty.absence_ended(state, event, cause).state
     return Decision(state.replace(absences=kept.absences), (event,))
 

@@ -19,16 +19,19 @@ Reference = Callable[[type[Event]], str]
 """Where a document finds the schema of an event's data."""
 
 _ORDER: Final = (
-    "Order holds within one source and subject, where `ce_sequence` counts 1, 2, 3 … without a gap. Delivery is at"
-    " least once: remember the last sequence applied per source and subject, and skip what is not above it."
+    "Messages are in order within one source and subject, where `ce_sequence` counts 1, 2, 3 … without a gap. Kafka"
+    " delivers each message at least once: remember the last sequence that you applied for each source and subject, and"
+    " skip messages that are not above it."
 )
 
 
 def _description(order: str) -> str:
     return (
-        "Facts about the care path of people in intensive outpatient programs. CloudEvents 1.0 in Kafka binary mode"
-        f" with JSON data: attributes in `ce_` headers, data in the value. {order} Ignore fields and code-list members"
-        " that you do not know. Everything marked `part2` is protected by 42 CFR Part 2."
+        "Each message states a fact about the care path of a person in an intensive outpatient program. Messages are"
+        " CloudEvents 1.0 in Kafka's binary mode: the attributes stand in the `ce_` headers and the JSON data in the"
+        f" value. {order} Ignore fields and codes that you do not know. Times are in UTC unless a description states"
+        " otherwise. An optional field without a value is absent and never null. Messages with the sensitivity `part2`"
+        " are protected by 42 CFR Part 2."
     )
 
 
@@ -109,7 +112,7 @@ def _document(
             "securitySchemes": _SECURITY,
             "correlationIds": {
                 "correlation": {
-                    "description": "Shared by all that follows from one first cause.",
+                    "description": "All events that follow from the same first cause share this id.",
                     "location": "$message.header#/ce_correlationid",
                 }
             },
@@ -121,7 +124,7 @@ _SERVERS: Final[Schema] = {
     "subscribers": {
         "host": "{host}:{port}",
         "protocol": "kafka-secure",
-        "description": "The listener for subscribers. A deployment names its own host.",
+        "description": "The listener for subscribers. Each deployment has its own host.",
         "variables": {"host": {"default": "localhost"}, "port": {"default": "9094"}},
         "security": [
             {"$ref": f"#/components/securitySchemes/{name}"} for name in ("scram", "mtls", "oauth")
@@ -130,17 +133,24 @@ _SERVERS: Final[Schema] = {
     "development": {
         "host": "localhost:9092",
         "protocol": "kafka",
-        "description": "The embedded broker of `make demo` and `make up`, which is open unless BACKEND_SECURED=1.",
+        "description": "The embedded broker of `make demo` and `make up`. It accepts every client unless"
+        " BACKEND_SECURED=1.",
     },
 }
 _SECURITY: Final[Schema] = {
-    "scram": {"type": "scramSha512", "description": "User and password, over TLS."},
-    "mtls": {"type": "X509", "description": "A client certificate of the deployment's authority."},
+    "scram": {
+        "type": "scramSha512",
+        "description": "The client has a user name and a password and connects over TLS.",
+    },
+    "mtls": {
+        "type": "X509",
+        "description": "The client has a certificate of the deployment's certificate authority.",
+    },
     "oauth": {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "OAUTHBEARER with a token of the deployment's issuer.",
+        "description": "The client uses OAUTHBEARER with a token of the deployment's issuer.",
     },
 }
 
@@ -158,12 +168,12 @@ def _channel(name: str, shown: list[type[Event]]) -> Schema:
     return {
         "address": name,
         "title": name,
-        "summary": f"Everything that {_short(name)} says, in order per subject.",
+        "summary": f"All events that the service {_short(name)} publishes, in order within each subject.",
         "description": (
-            "The record key is the subject, so that a subject has one partition."
-            f" {topic.partitions} partitions, incarnation {topic.incarnation}: both are part of the"
-            " contract, since stored positions rest on them; a consumer that finds others stops."
-            " Records are kept without a time limit."
+            "The record key is the subject, so all events about one subject are in one partition. The topic has"
+            f" {topic.partitions} partitions and is in its incarnation {topic.incarnation}, which counts how often the"
+            " topic was created anew. Both numbers are part of the contract, because stored positions depend on them: a"
+            " consumer that finds other numbers has to stop. Records are retained without a time limit."
         ),
         "messages": _messages(event for event in shown if name == event.SOURCE),
         "bindings": _bindings(topic),
@@ -198,11 +208,12 @@ def _as_on_outlet(document: Schema, team: Subscriber, read: Iterable[type[Event]
         _short(team.name): {
             "address": address,
             "title": address,
-            "summary": f"What {team.name} may read, from all topics, in order per source and subject.",
+            "summary": f"The events that {team.name} may read, from all topics, in order within each source and"
+            " subject.",
             "description": (
-                f"A change of what {team.name} may read makes the next topic, `{outlet_topic(team.name, 2)}` and so on,"
-                " filled from the first event that is kept. Each partition of the one before ends with a record that"
-                " names it."
+                f"When the rights of {team.name} change, a new topic replaces this one:"
+                f" `{outlet_topic(team.name, 2)}` and so on. It contains the permitted events from the first"
+                " retained one. The last record in each partition of the earlier topic names the new topic."
             ),
             "messages": {**_messages(read), outlet.LAST_KEY: last},
             "bindings": _bindings(topic),
@@ -227,8 +238,8 @@ def _sends(name: str) -> Schema:
     return {
         "action": "send",
         "channel": {"$ref": f"#/channels/{_short(name)}"},
-        "summary": f"{_short(name)} publishes its facts; nobody else writes to this topic.",
-        "description": "An event is sent once it is stored with the change that it tells of.",
+        "summary": f"The service {_short(name)} publishes its events. No other service writes to this topic.",
+        "description": "An event is sent after the service has stored it together with the change that it describes.",
         "messages": [
             {"$ref": f"#/channels/{_short(name)}/messages/{_key(event)}"} for event in events(name)
         ],
@@ -265,7 +276,7 @@ def _message(
                 "key": {
                     "type": "string",
                     "pattern": f"^{event.SUBJECT}/{UUID}$",
-                    "description": "The subject, byte for byte the same as `ce_subject`.",
+                    "description": "The subject of the event, with the same bytes as `ce_subject`.",
                 },
                 "bindingVersion": "0.5.0",
             }
@@ -287,44 +298,72 @@ def envelope_schema() -> Schema:
         return text(description, pattern=f"^{PATTERNS[name]}$", **more)
 
     properties: Schema = {
-        "ce_specversion": text("The CloudEvents version.", const="1.0"),
-        "ce_id": attribute("id", "The event's id; the same on every delivery."),
-        "ce_source": attribute("source", "The topic, and with it the publishing service."),
-        "ce_type": attribute("type", "care.<service>.<fact in the past tense>.v<major>."),
+        "ce_specversion": text("The version of the CloudEvents specification.", const="1.0"),
+        "ce_id": attribute(
+            "id", "Identifies the event. It is the same in every delivery of the event."
+        ),
+        "ce_source": attribute(
+            "source", "The topic of the publishing service, for example `care.intake`."
+        ),
+        "ce_type": attribute(
+            "type",
+            "The type of the event: `care.<service>.<fact in the past tense>.v<major version>`.",
+        ),
         "ce_subject": attribute(
-            "subject", "What the fact is about, as kind/uuid; also the record key."
+            "subject",
+            "Identifies the subject of the event as `<kind>/<uuid>`. It is also the record key.",
         ),
         "ce_time": attribute(
-            "time", "When it was decided, in UTC by the domain clock.", format="date-time"
+            "time",
+            "The time at which the publishing service decided the event, in UTC. Times in the data may be"
+            " earlier or later.",
+            format="date-time",
         ),
         "ce_sequence": text(
-            "Counts 1, 2, 3 … per source and subject without a gap; padded with zeros, so that texts sort as numbers.",
+            "Counts 1, 2, 3 … within one source and subject, without a gap. It is padded with zeros to 18"
+            " digits, so that the order of the texts is the order of the numbers.",
             pattern=f"^{SEQUENCE_WRITTEN}$",
         ),
         "ce_correlationid": attribute(
-            "correlationid", "Shared by all that follows from one first cause."
+            "correlationid", "All events that follow from the same first cause share this id."
         ),
-        "ce_causationid": attribute("causationid", "The command, event or deadline right before."),
-        "ce_facilityid": attribute("facilityid", "The facility that is responsible."),
-        "ce_actorrole": attribute("actorrole", "The role that acted; never a person."),
+        "ce_causationid": attribute(
+            "causationid",
+            "Identifies the direct cause of the event: a command, an event or a deadline.",
+        ),
+        "ce_facilityid": attribute(
+            "facilityid", "The facility that is responsible for the subject."
+        ),
+        "ce_actorrole": attribute(
+            "actorrole", "The role that caused the event. It never names a person."
+        ),
         "ce_sensitivity": attribute(
             "sensitivity",
-            "Who may see it; show nobody what is marked by a word that you do not know.",
+            "The sensitivity of the event. `operational` contains nothing about a person in treatment. `part2` contains"
+            " information about such a person and is protected by 42 CFR Part 2. Show an event with an unknown"
+            " sensitivity to nobody.",
         ),
         "ce_dataschema": attribute(
-            "dataschema", "Identifies the schema of the data.", format="uri"
+            "dataschema",
+            "Identifies the schema of the data. It is an identifier and no address.",
+            format="uri",
         ),
-        "ce_traceparent": text("W3C trace context.", pattern=f"^{TRACEPARENT}$"),
+        "ce_traceparent": text(
+            "The trace context as defined by W3C. Absent if the event belongs to no trace.",
+            pattern=f"^{TRACEPARENT}$",
+        ),
         "ce_personid": text(
-            "Whom the event is about, where its subject does not say so and its publisher knows.",
+            "Identifies the person that an event about an episode belongs to, as far as the publisher knows."
+            " Absent for other subjects and if the person is not known yet. `episode-person-corrected` may"
+            " correct it later.",
             pattern=f"^{PERSON}$",
         ),
-        "content-type": text("The media type of the data.", const=CONTENT_TYPE),
+        "content-type": text("The media type of the data in the value.", const=CONTENT_TYPE),
     }
     optional = {"ce_traceparent", "ce_personid"}
     return {
         "type": "object",
-        "description": "CloudEvents attributes as Kafka headers; unknown ones are to be ignored.",
+        "description": "The CloudEvents attributes as Kafka headers. Ignore headers that you do not know.",
         "properties": properties,
         "required": [name for name in properties if name not in optional],
     }

@@ -24,9 +24,10 @@ from ..outlets import (
 from .schemas import Schema
 
 ORDER: Final = (
-    f"Order holds within one source and subject, where `{OUT_SEQUENCE}` counts 1, 2, 3 … without a gap. `ce_sequence`"
-    " is the publisher's own number: it has gaps where the team may not read an event. Delivery is at least once:"
-    f" remember the last `{OUT_SEQUENCE}` applied per source and subject of this topic, and skip what is not above it."
+    f"Messages are in order within one source and subject, where `{OUT_SEQUENCE}` counts 1, 2, 3 … without a gap."
+    " `ce_sequence` is the number that the publisher gave: it has gaps where the team may not read an event. Kafka"
+    f" delivers each message at least once: remember the last `{OUT_SEQUENCE}` that you applied for each source and"
+    " subject of this topic, and skip messages that are not above it."
 )
 LAST_RECORD: Final = "lastRecord"
 LAST_KEY: Final = TOPIC_ENDED.removeprefix(f"{SOURCE}.").replace(".", "-")
@@ -39,17 +40,19 @@ def envelope_on_outlet(envelope: Schema) -> Schema:
         **envelope["properties"],
         "ce_sequence": {
             **envelope["properties"]["ce_sequence"],
-            "description": "The publisher's own number of the event. It has gaps where the team may not read an event.",
+            "description": "The number that the publisher gave the event. It has gaps where the team may not"
+            " read an event.",
         },
         OUT_SEQUENCE: {
             "type": "string",
-            "description": "Counts 1, 2, 3 … per source and subject on this topic without a gap; padded with zeros.",
+            "description": "Counts 1, 2, 3 … within one source and subject on this topic, without a gap. It is"
+            " padded with zeros to 18 digits.",
             "pattern": f"^{SEQUENCE_WRITTEN}$",
         },
         OUT_EARLIER: {
             "type": "string",
-            "description": "The numbers of the team's earlier topics that had this event, such as `1,2`; absent where"
-            " none had it.",
+            "description": "The numbers of the team's earlier topics that contain this event, such as `1,2`."
+            " Absent if none contains it.",
             "pattern": f"^{EARLIER_WRITTEN}$",
         },
     }
@@ -85,7 +88,7 @@ def _last_data(successor: str) -> Schema:
         "properties": {
             SUCCESSOR: {
                 "type": "string",
-                "description": "The topic that follows; absent where none does.",
+                "description": "The topic that follows. Absent if no topic follows.",
                 "pattern": f"^{successor}$",
             }
         },
@@ -112,12 +115,12 @@ def last_record(team: str, schema_format: str) -> Schema:
     return {
         "name": TOPIC_ENDED,
         "title": "TopicEnded",
-        "summary": "The end of a partition, which names the topic that follows.",
+        "summary": "The end of a partition was reached, and the team continues with the topic that the record names.",
         "description": (
-            "What the team may read has changed, or its agreement is over. Go on with the topic that it names, from the"
-            f" beginning; an event whose `{OUT_EARLIER}` names a topic that you have read is handled already. Where it"
-            " names none, there is nothing more to read, unless access comes back: then a second such record names the"
-            " topic."
+            "The record is written when the rights of the team change or when its agreement ends. Continue with"
+            f" the topic that it names, from the beginning. You have handled an event already if its `{OUT_EARLIER}`"
+            " names a topic that you have read. If the record names no topic, there is nothing more to read. If"
+            " the team receives access again, a second such record names the topic."
         ),
         "contentType": CONTENT_TYPE,
         "tags": [{"name": "operational"}],
@@ -135,7 +138,7 @@ def last_record(team: str, schema_format: str) -> Schema:
                 "key": {
                     "type": "string",
                     "pattern": f"^{_SUBJECT}$",
-                    "description": "The subject, byte for byte the same as `ce_subject`.",
+                    "description": "The subject of the record, with the same bytes as `ce_subject`.",
                 },
                 "bindingVersion": "0.5.0",
             }

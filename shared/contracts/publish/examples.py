@@ -7,21 +7,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any, Final, cast
-from uuid import NAMESPACE_URL, uuid5
 
 from ..event import CATALOGUE, Envelope, Event, read_envelope
+from . import story
 from .schemas import Schema
+from .story import example_id
 
 _EXAMPLE_TIME: Final = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 
 
 def example_of(event: type[Event]) -> dict[str, Any]:
     """Return a whole record as JSON: headers, key and data."""
-    subject = f"{event.SUBJECT}/{_example_id(event.SUBJECT)}"
-    cause = _example_id("cause")
-    data = json.loads(event.example().data())
+    subject = story.subject_of(event.SUBJECT)
+    cause = example_id("cause")
+    fields = story.consistent(event.NAME, json.loads(event.example().data()))
+    data = json.loads(event.parse(json.dumps(fields)).data())
     envelope = Envelope(
-        id=_example_id(event.TYPE),
+        id=example_id(event.TYPE),
         source=event.SOURCE,
         type=event.TYPE,
         subject=subject,
@@ -29,8 +31,8 @@ def example_of(event: type[Event]) -> dict[str, Any]:
         time=_EXAMPLE_TIME,
         correlationid=cause,
         causationid=cause,
-        facilityid="lakeside-iop",
-        actorrole="clinician",
+        facilityid=story.FACILITY,
+        actorrole=story.role_of(event.NAME),
         sensitivity=event.SENSITIVITY,
         dataschema=event.schema_id(),
         traceparent="00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
@@ -41,11 +43,7 @@ def example_of(event: type[Event]) -> dict[str, Any]:
 
 def _person(event: type[Event], data: dict[str, Any]) -> str | None:
     """Whom an event about an episode names in its header; other events name nobody there."""
-    return data.get("person_id", _example_id("person")) if event.SUBJECT == "episode" else None
-
-
-def _example_id(kind: str) -> str:
-    return str(uuid5(NAMESPACE_URL, f"urn:throughcare:example:{kind}"))
+    return data.get("person_id", example_id("person")) if event.SUBJECT == "episode" else None
 
 
 def check_example(record: dict[str, Any]) -> str | None:

@@ -118,7 +118,7 @@ def expanded(event: type[Event]) -> Schema:
 def definitions(event: type[Event]) -> dict[str, str]:
     """The words of each definition by its name. Where one is used, the field's own words may stand in their place."""
     found: dict[str, Schema] = event.model_json_schema(mode="validation").get("$defs", {})
-    return {name: one["description"] for name, one in sorted(found.items())}
+    return {name: " ".join(one["description"].split()) for name, one in sorted(found.items())}
 
 
 def _expanded(node: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -160,11 +160,16 @@ def _members(definition: Schema) -> list[str]:
 
 
 def _without_null(node: Schema) -> Schema:
-    """An optional field is absent, never null: `X | None` is written as X, in a default and in an example too."""
+    """An optional field is absent, never null: `X | None` is written as X, in a default and in an example too.
+
+    A description is written on one line.
+    """
     node = {
         key: _without_nulls(value) if key in _VALUES and value is not None else value
         for key, value in node.items()
     }
+    if isinstance(words := node.get("description"), str):
+        node["description"] = " ".join(words.split())
     if {"type": "null"} not in node.get("anyOf", ()):
         return node
     (present,) = (branch for branch in node["anyOf"] if branch != {"type": "null"})

@@ -1,4 +1,4 @@
-"""The page that lists every event, who consumes it, and its clinical name. Pure."""
+"""The page that lists every event, who consumes it, the codes in it, and its clinical name. Pure."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from ..event import CATALOGUE, Event
 from ..names import ADDITIONS, NAMES, REASONS
 from ..topics import TOPICS
-from .schemas import events, summary
+from .schemas import events, schema_of, summary
 from .subscribers import Subscriber, consumers
 
 
 def vocabulary(subscribers: Mapping[str, Subscriber]) -> str:
-    """Return the page that lists every event, who hears it, and its clinical name."""
+    """Return the page that lists every event, its consumers, the code lists, and its clinical name."""
     lines = [
         "# Vocabulary",
         "",
@@ -20,19 +20,22 @@ def vocabulary(subscribers: Mapping[str, Subscriber]) -> str:
         "How to add to it: [adding-an-event.md](adding-an-event.md).",
         "",
         f"{len(CATALOGUE)} event types on {len(TOPICS)} topics. The subject is the record key.",
-        "A field with `?` may be absent.",
+        "A field with `?` may be absent, and is never null.",
+        "A time is in UTC, and a day is a day of the facility's time zone.",
+        "The [schema](../shared/contracts/published/schemas) of an event describes each of its fields.",
     ]
     for topic in TOPICS:
         lines += ["", f"## {topic}", ""]
-        lines += ["| event | what happened | data | subject | heard by | sensitivity |"]
+        lines += ["| event | what happened | data | subject | consumers | sensitivity |"]
         lines += ["|---|---|---|---|---|---|"]
         lines += [_row(event, subscribers) for event in events(topic)]
-    lines += ["", "## Who hears what", "", "| consumer | events |", "|---|---|"]
+    lines += ["", "## Consumers", "", "| consumer | events |", "|---|---|"]
     readers = {event.TYPE: consumers(event.TYPE, subscribers) for event in events()}
     for consumer in sorted({name for names in readers.values() for name in names}):
         heard = ", ".join(f"`{name}`" for name, names in readers.items() if consumer in names)
         lines += [f"| {consumer} | {heard} |"]
-    lines += ["", "The console hears every topic and acts on none."]
+    lines += ["", "The operations console reads every topic and acts on no event."]
+    lines += _code_lists()
     lines += ["", "## Clinical names", ""]
     lines += ["| clinical name | event type | why it differs |", "|---|---|---|"]
     for name, types in NAMES.items():
@@ -43,12 +46,28 @@ def vocabulary(subscribers: Mapping[str, Subscriber]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _code_lists() -> list[str]:
+    """Each code list of the events, with what each code means."""
+    found = {
+        name: one["description"]
+        for event in events()
+        for name, one in schema_of(event).get("$defs", {}).items()
+        if "anyOf" in one
+    }
+    return [
+        *("", "## Code lists", ""),
+        "A publisher may add codes to a list at any time, so a reader accepts codes that it does not know.",
+        *("", "| list | codes |", "|---|---|"),
+        *(f"| {name} | {words} |" for name, words in sorted(found.items())),
+    ]
+
+
 def _row(event: type[Event], subscribers: Mapping[str, Subscriber]) -> str:
     fields = ", ".join(
         f"`{name}`" if info.is_required() else f"`{name}`?"
         for name, info in event.model_fields.items()
     )
-    heard = ", ".join(consumers(event.TYPE, subscribers)) or "console only"
+    heard = ", ".join(consumers(event.TYPE, subscribers)) or "none"
     return (
         f"| `{event.NAME}.v{event.MAJOR}` | {summary(event)} | {fields} | {event.SUBJECT}"
         f" | {heard} | {event.SENSITIVITY} |"

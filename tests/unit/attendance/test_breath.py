@@ -49,7 +49,7 @@ class Breathing(Episode):
     @property
     def outcomes(self) -> list[tuple[str, bool]]:
         told = self.of(attendance.BreathTestRecorded)
-        return [(event.outcome, event.retest_of is not None) for event in told]
+        return [(event.outcome, event.retest_of_screen_id is not None) for event in told]
 
     @property
     def no_group(self) -> bool:

@@ -18,7 +18,7 @@ from tests.unit.attendance.world import ATTENDED, DAY, NO_SHOW, Episode, admissi
 from tests.unit.support import fact, uid
 
 START = local("2026-02-02 09:00")
-PAUSES = ProgramTerms(exclusion_absences=3, exclusion_days=14)
+PAUSES = ProgramTerms(pause_after_absences=3, pause_days=14)
 
 
 def away(from_day: int, name: str = "jail") -> Event:

@@ -223,7 +223,7 @@ def test_as_many_planned_hours_as_a_higher_level_has_are_flagged(
     over: bool,
 ) -> None:
     week = hours.totals({"one": session(planned)}, asked(*levels, terms=terms), {})
-    assert (week.minutes_ceiling, week.over_ceiling) == (ceiling, over)
+    assert (week.minutes_ceiling, week.ceiling_reached) == (ceiling, over)
 
 
 DST = [

@@ -477,7 +477,7 @@ def test_what_was_another_person_s_moves_with_the_episode() -> None:
                 ledgers[handoff.subject].handed(handoff.body)
 
     episode.hear(
-        fact(intake.EpisodePersonCorrected, was_person_id=PERSON_ID, person_id=uid("right"))
+        fact(intake.EpisodePersonCorrected, previous_person_id=PERSON_ID, person_id=uid("right"))
     )
     deliver()
     assert (wrong.state.total_cents(2026), right.state.total_cents(2026)) == (0, 250)

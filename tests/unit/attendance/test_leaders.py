@@ -100,7 +100,7 @@ def away(clinic: Clinic, **until: float) -> intake.StaffAbsencePlanned:
     return fact(
         intake.StaffAbsencePlanned,
         absence_id=uid("absence"),
-        absent_id=ME,
+        staff_id=ME,
         from_at=now + timedelta(hours=2),
         until_at=now + timedelta(**until),
         deputy_id=OTHER,
@@ -129,7 +129,7 @@ async def test_who_is_there_after_all_leads(clinic: Clinic) -> None:
     await leads(clinic, first, line(ME))
     await heard_of_staff(clinic, away(clinic, days=3))
     assert await open_loops(clinic, "leader") == [f"session/{first}"]
-    back = fact(intake.StaffAbsenceEnded, absence_id=uid("absence"), absent_id=ME)
+    back = fact(intake.StaffAbsenceEnded, absence_id=uid("absence"), staff_id=ME)
     await heard_of_staff(clinic, back)
     assert await open_loops(clinic, "leader") == []
 

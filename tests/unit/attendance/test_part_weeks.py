@@ -214,7 +214,7 @@ def test_a_program_that_meets_daily_is_not_flagged_for_what_it_is() -> None:
             episode.at(at + timedelta(hours=4)).roll(episode.book(at))
         [week] = episode.at(local("2026-03-10 09:00")).weeks()
         assert week.minutes_scheduled == 7 * 180
-        assert week.over_ceiling is flagged
+        assert week.ceiling_reached is flagged
 
 
 # --- on the whole service --------------------------------------------------------------------------------

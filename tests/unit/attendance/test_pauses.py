@@ -27,7 +27,7 @@ from tests.unit.support import fact
 
 START = local("2026-03-02 09:00")
 EVENING = local("2026-03-02 18:00")
-POLICY = ProgramTerms(exclusion_absences=3, exclusion_days=14)
+POLICY = ProgramTerms(pause_after_absences=3, pause_days=14)
 
 
 class Pausing(Episode):
@@ -71,7 +71,7 @@ class Pausing(Episode):
         (POLICY, [NO_SHOW, NO_SHOW, NO_SHOW], 1),
         (POLICY, [NO_SHOW, ATTENDED, NO_SHOW, ATTENDED, NO_SHOW], 1),
         (POLICY, [NO_SHOW, EXCUSED, NO_SHOW, EXCUSED], 0),
-        (ProgramTerms(exclusion_absences=1, exclusion_days=7), [NO_SHOW], 1),
+        (ProgramTerms(pause_after_absences=1, pause_days=7), [NO_SHOW], 1),
     ],
 )
 def test_only_terms_that_say_so_lead_to_a_pause_and_only_unexcused_absences_count(
@@ -267,7 +267,7 @@ def test_nobody_is_drawn_or_due_for_a_screen_in_a_pause() -> None:
 
 
 async def test_the_routes(clinic: Clinic) -> None:
-    once = ProgramTerms(exclusion_absences=1, exclusion_days=14)
+    once = ProgramTerms(pause_after_absences=1, pause_days=14)
     ann, bob = await clinic.admit("ann", terms=once), await clinic.admit("bob", terms=once)
     group = await clinic.group()
     for episode_id in (ann, bob):

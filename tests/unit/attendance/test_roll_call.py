@@ -415,7 +415,7 @@ async def test_a_week_shows_what_is_asked_booked_and_prescribed(clinic: Clinic) 
     asked = (week["minutes_threshold"], week["minutes_ceiling"], week["minutes_prescribed"])
     assert asked == (540, 1200, 540)
     assert (week["minutes_scheduled"], week["minutes_projected"]) == (180, 180)
-    assert (week["over_ceiling"], week["closed"], len(week["sessions"])) == (False, False, 1)
+    assert (week["ceiling_reached"], week["closed"], len(week["sessions"])) == (False, False, 1)
     ahead = await clinic.get(f"/episodes/{person}/weeks/2026-06-01")
     assert ahead.json()["minutes_scheduled"] == 0
 

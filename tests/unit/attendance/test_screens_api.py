@@ -146,7 +146,7 @@ async def test_a_breath_test_its_retest_and_the_way_home() -> None:
 
 @pytest.mark.fact("1.11", "2.1", "2.7")
 async def test_meetings_choices_and_the_family() -> None:
-    served = await a_clinic(mutual_support_per_week=1)
+    served = await a_clinic(mutual_support_meetings_per_week=1)
     choice = await served.put(
         f"/episodes/{EPISODE_ID}/mutual-support", {"alternatives": ["smart", "aa"]}
     )

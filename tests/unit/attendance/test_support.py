@@ -17,7 +17,7 @@ from tests.unit.attendance.screened import MONDAY
 from tests.unit.attendance.world import DAY, NO_SHOW, Episode, local
 from tests.unit.support import fact, uid
 
-TWO_A_WEEK = ProgramTerms(mutual_support_per_week=2, family_per_week=1)
+TWO_A_WEEK = ProgramTerms(mutual_support_meetings_per_week=2, family_sessions_per_week=1)
 REAL = [f for f in Fellowship if f != "unknown"]
 
 

@@ -334,9 +334,9 @@ def test_a_ceiling_that_is_reached_is_said_with_the_week() -> None:
     for day in (2, 3, 4):
         episode.book(local(f"2026-03-0{day} 09:00"), 400)
     [week] = episode.at(local("2026-03-09 00:00")).weeks()
-    assert (week.minutes_ceiling, week.over_ceiling) == (1200, True)
+    assert (week.minutes_ceiling, week.ceiling_reached) == (1200, True)
     [_, following] = episode.at(local("2026-03-16 00:00")).weeks()
-    assert (following.minutes_ceiling, following.over_ceiling) == (1200, None)
+    assert (following.minutes_ceiling, following.ceiling_reached) == (1200, False)
 
 
 def test_a_discharge_that_is_heard_late_takes_back_the_weeks_after_it() -> None:

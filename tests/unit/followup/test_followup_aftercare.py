@@ -58,7 +58,7 @@ class TestActivation:
         [activated] = history.of(followup.AftercarePlanActivated)
         assert activated.aftercare_plan_id == uid("plan")
         assert activated.elements == ("crisis-contacts",)
-        assert activated.days_horizon == 365
+        assert activated.aftercare_days == 365
         scheduled = history.of(followup.CheckInScheduled)
         assert [event.milestone for event in scheduled] == list(MILESTONES)
         assert [event.check_in_id for event in scheduled] == history.check_in_ids

@@ -77,7 +77,7 @@ class TestTerms:
         scheduled = history.of(followup.CheckInScheduled)
         assert len(scheduled) == expected
         assert [e.due_at for e in scheduled] == sorted(e.due_at for e in scheduled)
-        assert history.of(followup.AftercarePlanActivated)[0].days_horizon == days
+        assert history.of(followup.AftercarePlanActivated)[0].aftercare_days == days
         history.after(days=500)
         [completed] = history.of(followup.AftercareCompleted)
         assert completed.check_ins_due == expected
@@ -165,7 +165,7 @@ class TestTried:
         assert self.escalations(history) == ([] if enough else [("clinician", 1)])
         history.at(history.check_ins[key].window.closes_at)
         [closed] = history.of(followup.CheckInMissed)
-        assert (closed.attempts, closed.channels) == (len(channels), len(set(channels)))
+        assert (closed.attempts, closed.channels_tried) == (len(channels), len(set(channels)))
         [raised] = history.of(followup.OutreachEscalated)
         assert (raised.cause, raised.tier) == (OutreachCause.CHECK_IN_MISSED, 1)
         back = [

@@ -756,7 +756,7 @@ async def test_an_episode_entered_in_error_is_told_to_nobody(case: Case) -> None
 async def test_what_an_organisation_is_stands_in_its_record(case: Case) -> None:
     served = case.served
     [registered] = case.said(intake.PartnerRegistered, partner_subject("harbor-detox"))
-    assert (registered.code, registered.recipient_class) == (
+    assert (registered.partner_id, registered.recipient_class) == (
         "harbor-detox",
         "treating-providers",
     )
@@ -843,7 +843,7 @@ async def test_the_operating_organisation_alone_registers(case: Case) -> None:
 
 async def test_agreements_are_each_facilitys_own(case: Case) -> None:
     served = case.served.acting_as("operator", facility_id="operations")
-    body = {"with_facility_id": FACILITY, "kind": "qsoa", "from_on": "2026-03-01"}
+    body = {"facility_id": FACILITY, "kind": "qsoa", "from_on": "2026-03-01"}
     told = await served.does("/partners/county-exchange/agreements", body)
     again = await served.does("/partners/county-exchange/agreements", body)
     assert again["agreement_id"] == told["agreement_id"], (

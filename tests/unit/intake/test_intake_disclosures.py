@@ -114,7 +114,7 @@ async def test_an_emergency_is_told_accounted_for_and_looked_at(case: Case) -> N
     [recorded] = case.said(intake.DisclosureRecorded)
     assert made.disclosure_id == recorded.disclosure_id == disclosure_id, "one row, not two"
     assert (made.nature, made.recipient_id) == (EmergencyNature.OVERDOSE, "harbor-ed")
-    assert (made.discloser_id, made.disclosed_at) == (uid("nurse"), START)
+    assert (made.disclosed_by_id, made.disclosed_at) == (uid("nurse"), START)
     assert recorded.basis is DisclosureBasis.EMERGENCY
     assert recorded.consent_id is None
     assert (made.notice_version, recorded.notice_version) == (None, None), "no notice went along"
@@ -303,7 +303,7 @@ async def agree(case: Case, from_on: str = "2026-03-02") -> None:
     operator = case.served.acting_as("operator", facility_id="operations")
     for basis, partner in AGREED.items():
         kind = "qsoa" if basis == "qso" else basis
-        body = {"with_facility_id": "harbor-iop", "kind": kind, "from_on": from_on}
+        body = {"facility_id": "harbor-iop", "kind": kind, "from_on": from_on}
         await operator.does(f"/partners/{partner}/agreements", body)
 
 

@@ -85,7 +85,7 @@ def test_conditions_decide_risks_are_planned_for_and_reasons_speak_for_it(
     history = at_stage("assessed")
     answer = history.command(asked({**YES, **changes})).answer
     event = determined(history)
-    assert (event.eligible, event.unmet, event.override) == (not unmet, unmet, None)
+    assert (event.eligible, event.unmet, event.override_reason) == (not unmet, unmet, None)
     assert (answer["risks"], answer["reasons"]) == ([*risks], [*reasons])
     waits = IntakeLoop.OUTBOUND_REFERRAL if unmet else IntakeLoop.PLACEMENT
     assert set(history.waits) == {waits.value}
@@ -142,7 +142,7 @@ def test_answers_that_make_no_sense(answers: dict[str, bool], code: str) -> None
 def test_a_clinician_may_decide_otherwise_and_says_why(reason: OverrideReason) -> None:
     history = at_stage("assessed").does(asked({**YES, ADHERES: False}, reason))
     event = determined(history)
-    assert (event.eligible, event.unmet, event.override) == (True, (ADHERES,), reason)
+    assert (event.eligible, event.unmet, event.override_reason) == (True, (ADHERES,), reason)
     history.does(place(), admit())
     assert len(history.of(intake.PatientAdmitted)) == 1
 

@@ -83,7 +83,7 @@ def test_the_table_that_ships_says_that_it_is_a_demo() -> None:
 def test_withdrawal_is_decided_on_its_own(rating: int, setting: str | None) -> None:
     for others in (0, 2, 3):
         found = third({1: rating, 4: others})
-        assert (None if found.wm_need is None else found.wm_need.code) == setting
+        assert (None if found.withdrawal_level is None else found.withdrawal_level.code) == setting
 
 
 def test_ambulatory_withdrawal_care_runs_alongside() -> None:
@@ -174,7 +174,7 @@ def test_withdrawal_in_the_4th_edition(
 ) -> None:
     found = fourth({1: rating, 4: "2.1"})
     assert (code(found), levels.unmet(found, HERE)) == (level, unmet)
-    assert (None if found.wm_need is None else found.wm_need.code) == need
+    assert (None if found.withdrawal_level is None else found.withdrawal_level.code) == need
 
 
 def test_a_dimension_that_asks_for_nothing_sets_nothing() -> None:

@@ -254,7 +254,7 @@ async def test_an_episode_goes_to_the_person_whose_it_is(served: Served, stage: 
     before = path.state
     assert (await path.give_to(other.person_id)).status_code == 200
     [event] = path.of(intake.EpisodePersonCorrected)
-    assert (event.was_person_id, event.person_id) == (path.person_id, other.person_id)
+    assert (event.previous_person_id, event.person_id) == (path.person_id, other.person_id)
     assert path.state == before.replace(person_id=other.person_id), "what happened stands"
     assert (path.person.episodes, path.person.left) == ({}, (path.id,))
     assert other.person.episodes == {other.id: True, path.id: True}

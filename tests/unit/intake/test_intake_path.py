@@ -120,7 +120,7 @@ def test_an_ineligible_person_is_sent_on_and_the_loop_closes_there() -> None:
     """Withdrawal care first: docs/domain.md scenario 13."""
     history = at_stage("ineligible")
     [completed] = history.of(intake.AssessmentCompleted)
-    assert completed.wm_need == level("3.7-WM")
+    assert completed.withdrawal_level == level("3.7-WM")
     [determined] = history.of(intake.EligibilityDetermined)
     assert determined.unmet == ("withdrawal-management-needed", "level-not-offered")
     referral_id = history.command(send()).answer["referral_id"]
@@ -155,7 +155,7 @@ def test_the_recommendation_is_answered_and_signed() -> None:
         "override": None,
     }
     [event] = history.of(intake.LevelRecommended)
-    assert event.clinician_id == uid("actor")
+    assert event.signed_by_id == uid("actor")
     assert [driver.number for driver in event.drivers] == [4, 5]
 
 

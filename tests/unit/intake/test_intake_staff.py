@@ -364,7 +364,7 @@ async def test_who_works_at_two_facilities_is_away_deputised_and_relieved_at_eac
         view = (await served.get(f"/staff/{ANNA}")).json()
         assert ([*view["absences"]], [*view["holds"]]) == ([told["absence_id"]], [episode_id])
     for facility_id in (FACILITY, OTHER):
-        assert [event.absent_id for event in desk.absences(facility_id)] == [ANNA]
+        assert [event.staff_id for event in desk.absences(facility_id)] == [ANNA]
     strange = desk.at(OTHER)
     refused(
         await strange.post(f"/staff/{ANNA}/absences/{absences[FACILITY]}/end"),

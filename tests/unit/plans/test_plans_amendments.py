@@ -28,7 +28,10 @@ from tests.unit.support import START, Http, fact, uid
 
 GROUPS, ALONE_WEEKLY = SERVICES
 MORE = (GROUPS, ALONE_WEEKLY.replace(sessions_per_week=2))
-FAMILY = (*SERVICES, PlannedService(modality=Modality.FAMILY, sessions_per_week=1, minutes_each=90))
+FAMILY = (
+    *SERVICES,
+    PlannedService(modality=Modality.FAMILY, sessions_per_week=1, minutes_per_session=90),
+)
 
 
 def amended(history: Plans, services: tuple[PlannedService, ...] = MORE) -> Outcome:

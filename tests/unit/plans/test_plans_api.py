@@ -26,8 +26,8 @@ GOAL = {
     "owner": "patient",
     "contributors": ["patient", "counselor"],
 }
-GROUP = {"modality": "group", "sessions_per_week": 3, "minutes_each": 180}
-ALONE = {"modality": "individual", "sessions_per_week": 1, "minutes_each": 60}
+GROUP = {"modality": "group", "sessions_per_week": 3, "minutes_per_session": 180}
+ALONE = {"modality": "individual", "sessions_per_week": 1, "minutes_per_session": 60}
 DRAFT = {**OF, "goals": [GOAL, GOAL], "services": [GROUP, ALONE]}
 LOWER = {"system": "asam", "edition": "4", "code": "1.5"}
 REVIEW = {**OF, "basis": "progressing", "decision": "continue"}

@@ -52,7 +52,7 @@ class TestCoOccurring:
         history.sign(by_patient=True)
         history.sign(by_patient=False)
         [named] = history.of(plans.CoOccurringNeedIdentified)
-        assert (named.category, named.enhanced) == (CoOccurringCategory.TRAUMA, True)
+        assert (named.category, named.enhanced_program_needed) == (CoOccurringCategory.TRAUMA, True)
 
     def test_it_is_reviewed_closer_together(self) -> None:
         history = with_plan()

@@ -151,7 +151,9 @@ class TestJudgement:
             history.graduate((CriterionResult(code="clean-days", met=False),))
 
     def test_a_meeting_count_is_the_programs(self) -> None:
-        terms = ProgramTerms(graduation_criteria=("support-log",), mutual_support_per_week=2)
+        terms = ProgramTerms(
+            graduation_criteria=("support-log",), mutual_support_meetings_per_week=2
+        )
         history = with_plan(terms=terms)
         history.hear_all([meeting(name=str(n)) for n in range(7)])
         with pytest.raises(Refused):

@@ -40,7 +40,7 @@ def interpreted(screen: str, found: ScreenClass, at: datetime = START) -> list[E
 
 
 def breath(screen: str, outcome: BreathOutcome, at: datetime) -> Event:
-    said = {"screen_id": uid(screen), "tested_at": at, "retest_of": None}
+    said = {"screen_id": uid(screen), "tested_at": at, "retest_of_screen_id": None}
     return fact(attendance.BreathTestRecorded, outcome=outcome, **said)
 
 
@@ -70,7 +70,7 @@ def told(key: str, what: Any) -> list[Event]:
             return [fact(attendance.InterpretationUndone, screen_id=uid(key))]
         return interpreted(key, what, at)
     if key == "breath":
-        undone = fact(attendance.BreathTestUndone, screen_id=uid(key), retest_of=None)
+        undone = fact(attendance.BreathTestUndone, screen_id=uid(key), retest_of_screen_id=None)
         return [undone if what is None else breath(key, what, at)]
     if key == "refusal":
         kind = attendance.ScreenNotProvided if what else attendance.ScreenNotProvidedUndone

@@ -123,7 +123,7 @@ class TestBeforeSigning:
         history = in_treatment(terms=ProgramTerms(individual_every_days=every))
         history.hear(fact(intake.OrientationCompleted))
         alone = PlannedService(
-            modality=Modality.INDIVIDUAL, sessions_per_week=max(1, per_week), minutes_each=50
+            modality=Modality.INDIVIDUAL, sessions_per_week=max(1, per_week), minutes_per_session=50
         )
         services = (SERVICES[0], *([alone] if per_week else []))
         history.draft(PLAN.replace(services=services))

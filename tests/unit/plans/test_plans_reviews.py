@@ -285,9 +285,17 @@ class TestSameThingTwice:
 
     def test_a_retest_is_the_same_matter(self) -> None:
         history = with_plan()
-        first = {"outcome": BreathOutcome.POSITIVE, "screen_id": uid("a"), "retest_of": None}
+        first = {
+            "outcome": BreathOutcome.POSITIVE,
+            "screen_id": uid("a"),
+            "retest_of_screen_id": None,
+        }
         history.hear(fact(attendance.BreathTestRecorded, **first))
-        again = {"outcome": BreathOutcome.POSITIVE, "screen_id": uid("b"), "retest_of": uid("a")}
+        again = {
+            "outcome": BreathOutcome.POSITIVE,
+            "screen_id": uid("b"),
+            "retest_of_screen_id": uid("a"),
+        }
         history.hear(fact(attendance.BreathTestRecorded, **again))
         assert list(history.state.positives) == [uid("a")]
 

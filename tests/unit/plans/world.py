@@ -52,8 +52,8 @@ GOAL = Goal(
     contributors=(Contributor.PATIENT, Contributor.COUNSELOR),
 )
 SERVICES = (
-    PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_each=180),
-    PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_each=60),
+    PlannedService(modality=Modality.GROUP, sessions_per_week=3, minutes_per_session=180),
+    PlannedService(modality=Modality.INDIVIDUAL, sessions_per_week=1, minutes_per_session=60),
 )
 PLAN = treatment_plan.NewPlan(goals=(GOAL,), services=SERVICES)
 MET = (CriterionResult(code="supports-verified", met=True),)

@@ -271,8 +271,8 @@ def test_a_weekly_family_program_for_one_family_and_in_groups() -> None:
     family = MATRIX.family
     assert family is not None
     assert (family.per_week, family.group, family.individual) == (1, True, True)
-    assert MATRIX.terms().family_per_week == 1
-    assert STEP_DOWN.terms().family_per_week == 0
+    assert MATRIX.terms().family_sessions_per_week == 1
+    assert STEP_DOWN.terms().family_sessions_per_week == 0
 
 
 @pytest.mark.fact("3.5")
@@ -316,7 +316,7 @@ def test_rules_that_are_accepted_at_orientation() -> None:
 @pytest.mark.fact("1.11")
 def test_meetings_are_asked_for_and_nobody_is_forced_into_a_religious_one() -> None:
     support = STEP_DOWN.mutual_support
-    assert STEP_DOWN.terms().mutual_support_per_week == 1
+    assert STEP_DOWN.terms().mutual_support_meetings_per_week == 1
     assert {Fellowship.AA, Fellowship.NA} <= set(support.alternatives)
     assert set(support.alternatives) & SECULAR
     assert support.opt_out

@@ -361,7 +361,7 @@ async def test_an_absence_at_one_facility_is_none_at_another(floor: Floor) -> No
     planned = fact(
         intake.StaffAbsencePlanned,
         absence_id=uid("a"),
-        absent_id=ANNA,
+        staff_id=ANNA,
         from_at=START - DAY,
         until_at=START + DAY,
         deputy_id=BEN,
@@ -379,7 +379,7 @@ async def test_absences_are_heard(floor: Floor) -> None:
     planned = fact(
         intake.StaffAbsencePlanned,
         absence_id=uid("a"),
-        absent_id=ANNA,
+        staff_id=ANNA,
         from_at=START - DAY,
         until_at=datetime(2026, 3, 9, tzinfo=UTC),
         deputy_id=BEN,
@@ -388,6 +388,6 @@ async def test_absences_are_heard(floor: Floor) -> None:
     assert (bool(await floor.work(ANNA)), bool(await floor.work(BEN))) == (False, True)
     await floor.served.hear(
         staff_subject(FACILITY, ANNA),
-        fact(intake.StaffAbsenceEnded, absence_id=uid("a"), absent_id=ANNA),
+        fact(intake.StaffAbsenceEnded, absence_id=uid("a"), staff_id=ANNA),
     )
     assert (bool(await floor.work(ANNA)), bool(await floor.work(BEN))) == (True, False)
