@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from demo.cast.company import Stage
 from demo.cast.consents import PARTNER, consents
-from demo.cast.levels import goes_elsewhere
+from demo.cast.levels import changes_level, goes_elsewhere
 from demo.cast.protagonist import Protagonist
 from demo.cast.screens import blows, rewarded
 from shared.decision import derive_id
@@ -18,7 +18,7 @@ BY_MISTAKE: Final = {"reason": "not_intended"}
 
 
 async def ended_by_mistake(stage: Stage) -> None:
-    """18: Somebody is recorded in error, as dead, graduated and seen elsewhere, and each time it was not so."""
+    """18: Somebody is recorded in error, as dead, stepped down, graduated and seen elsewhere, and it never was so."""
     sam = stage.person("sam")
     await sam.on(0, time(13))
     await sam.is_in_treatment()
@@ -35,6 +35,8 @@ async def ended_by_mistake(stage: Stage) -> None:
     await taken_back(sam, "discharge", "discharge-undone")
     seen = await sam.sees("clinician", "intake", f"/episodes/{sam.episode_id}")
     stage.ids["sam is"] = seen["stage"]
+    await changes_level(sam, "1", "down", although="clinical_judgement")
+    await taken_back(sam, "loc-changes", "level-of-care-change-undone")
     await sam.week(7)
     await sam.on(11)
     await all_reviewed(sam)
@@ -60,7 +62,7 @@ async def all_reviewed(one: Protagonist) -> None:
 
 
 async def taken_back(one: Protagonist, what: str, *facts: str) -> None:
-    """Someone who answers for the program takes an end back."""
+    """Someone who answers for the program takes an end or a change of level back."""
     path = f"/episodes/{one.episode_id}/{what}/undo"
     await one.does(BOSS, "plans", path, BY_MISTAKE, *facts)
 

@@ -57,6 +57,7 @@ REACTIONS = Reactions(
     on(plans.CoOccurringNeedIdentified, event_handlers.co_occurring_need),
     on(plans.AncillaryServiceAdded, bookings.ancillary_added),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
+    on(plans.LevelOfCareChangeUndone, event_handlers.level_change_undone),
     on(plans.ClinicalReviewCompleted, screens.review_completed),
     on(plans.TransferInitiated, seats.transfer_initiated),
     on(plans.TransferCompleted, seats.transfer_completed),

@@ -87,6 +87,7 @@ def admission_undone(
         ending=None,
         aside=None,
         level=None,
+        levels_before=(),
         held=(),
         path={key: at for key, at in state.path.items() if key not in gone},
     )

@@ -73,6 +73,7 @@ REACTIONS = Reactions(
     on(plans.ClinicalReviewCompleted, event_handlers.review_completed),
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, appointments.level_changed),
+    on(plans.LevelOfCareChangeUndone, appointments.level_change_undone),
     on(plans.TransferInitiated, event_handlers.transfer_initiated),
     on(plans.TransferCompleted, event_handlers.transfer_completed),
     # the end, and what comes after it

@@ -136,6 +136,10 @@ class Review(Value):
     """The level of care has to be reassessed: completing the review names the drivers."""
     private: bool = False
     """Between clinician and patient: nothing about it is published."""
+    gap_from_at: AwareDatetime | None = None
+    """From when something wrong was on record, where what passed meanwhile is to be looked at."""
+    gap_until_at: AwareDatetime | None = None
+    """When it was taken back."""
 
 
 class Week(Value):
@@ -184,6 +188,23 @@ class PendingLevel(Value):
 
     to_level: LevelOfCare
     effective_at: AwareDatetime
+    drivers: tuple[Dimension, ...] = ()
+    """What drives the level as it was decided."""
+    drivers_before: tuple[Dimension, ...] = ()
+    """What drove it until then, for the case that the change is taken back."""
+    waited: Loop | None = None
+    """Who was to move the person when it was decided."""
+
+
+class LevelTaken(Value):
+    """A change of level that took effect, and what it replaced, for the case that it is taken back."""
+
+    from_level: LevelOfCare
+    change: PendingLevel
+    next_appointment: Loop | None = None
+    """Who waited for the first session after an earlier step down."""
+    first_session: Loop | None = None
+    """Who had waited for it, once there was one."""
 
 
 class Transfer(Value):
@@ -289,6 +310,8 @@ class EpisodeState(CareState):
     """What holds of each session of the person's."""
     first_session: Loop | None = None
     """Who waited for the first session after a step down, once there was one."""
+    levels_taken: tuple[LevelTaken, ...] = ()
+    """Changes of level that took effect and hold, from the first to the last."""
     positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """Unexpected positives that hold, by screen: when the specimen was taken."""
     absences: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])

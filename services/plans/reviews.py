@@ -42,10 +42,12 @@ def request(
     due_at: datetime | None = None,
     private: bool = False,
     after_end: bool = False,
+    gap_from_at: datetime | None = None,
 ) -> Decision[EpisodeState]:
     """Open a review, unless one for the same reason or of the same thing exists, or the episode has ended.
 
-    `because` names the fact that asks for it, for the case that it is taken back (`withdraw`).
+    `because` names the fact that asks for it, for the case that it is taken back (`withdraw`). `gap_from_at` is since
+    when a mistake stood that is taken back now: what passed until now is looked at.
     """
     if state.discharged is not None and not after_end:
         return Decision(state)
@@ -54,7 +56,7 @@ def request(
             continue
         if item.open:
             reasons = tuple(sorted({*item.because, because or cause.id}))
-            more = item.replace(because=reasons)
+            more = _wider(item.replace(because=reasons), gap_from_at, cause)
             return Decision(state.replace(reviews={**state.reviews, review_id: more}))
         if about is not None and item.about == about:
             return Decision(state)
@@ -67,14 +69,28 @@ def request(
         because=(because or cause.id,),
         private=private,
     )
+    item = _wider(item, gap_from_at, cause)
     state = state.replace(reviews={**state.reviews, review_id: item})
     state = loops.open_loop(state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at)
     if private:
         return Decision(state)
     event = plans.ClinicalReviewRequested(
-        review_id=review_id, trigger=trigger, trigger_event_id=cause.id, due_at=due_at
+        review_id=review_id,
+        trigger=trigger,
+        trigger_event_id=cause.id,
+        due_at=due_at,
+        gap_from_at=item.gap_from_at,
+        gap_until_at=item.gap_until_at,
     )
     return Decision(state, (event,))
+
+
+def _wider(item: Review, gap_from_at: datetime | None, cause: Cause) -> Review:
+    """The review also is about what passed since then; the time that it was about already stays in it."""
+    if gap_from_at is None:
+        return item
+    since = min(item.gap_from_at or gap_from_at, gap_from_at)
+    return item.replace(gap_from_at=since, gap_until_at=cause.now)
 
 
 def withdraw(state: EpisodeState, because: str) -> episode_state.StateAndEvents:

@@ -158,6 +158,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.referral-merged-undone.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
+    "care.plans.level-of-care-change-undone.v1": _MISTAKE,
     "care.plans.transfer-undone.v1": _MISTAKE,
     "care.plans.first-contact-undone.v1": _MISTAKE,
     "care.plans.graduation-undone.v1": _MISTAKE,

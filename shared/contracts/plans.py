@@ -129,6 +129,7 @@ class ReviewTrigger(OpenEnum):
     ADHERENCE = "adherence"
     DISCHARGE_UNDONE = "discharge_undone"
     EPISODE_RESTORED = "episode_restored"
+    LEVEL_CHANGE_UNDONE = "level_change_undone"
     UNKNOWN = "unknown"
 
 
@@ -414,6 +415,10 @@ class ClinicalReviewRequested(PlansEvent, consumers=("followup",)):
     """The event that asked for it."""
     due_at: Timestamp
     """When it has to be done."""
+    gap_from_at: Timestamp | None = Field(default=None, examples=["2026-03-04T07:00:00Z"])
+    """From when a mistake stood on record that was taken back; absent where the review is about no such time."""
+    gap_until_at: Timestamp | None = Field(default=None, examples=["2026-03-09T07:00:00Z"])
+    """When it was taken back: what passed in between is to be looked at."""
 
 
 class ClinicalReviewOverdue(PlansEvent, consumers=("followup",)):
@@ -474,6 +479,24 @@ class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followu
     """The level from then on."""
     effective_at: Timestamp
     """From when it holds."""
+
+
+class LevelOfCareChangeUndone(PlansEvent, consumers=("intake", "attendance", "followup")):
+    """The person did not change to that level: the change was recorded by mistake, or decided by mistake.
+
+    Retracts `LevelOfCareChanged`, or before it took effect `LevelOfCareChangeRecommended`: attendance asks for the
+    hours of the level before, intake looks for a place again where it did, followup expects no first session. Episode:
+    active or change pending > active.
+    """
+
+    from_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "2.5"}])
+    """The level before, which holds."""
+    to_level: Level
+    """The level that was none of the person's."""
+    effective_at: Timestamp
+    """From when it was to hold."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class TransferRequested(PlansEvent, consumers=("intake",)):

@@ -68,6 +68,16 @@ def aftercare_in_plans() -> History:
     return history
 
 
+def looked_for_elsewhere() -> History:
+    """Another level suits the person better than those of the program: somebody looks for a place."""
+    history = at_stage("oriented")
+    elsewhere = fact(
+        plans.LevelOfCareChangeRecommended, to_level=in_plans.RESIDENTIAL, effective_at=None
+    )
+    history.hear(elsewhere)
+    return history
+
+
 def left_intake() -> History:
     history = at_stage("oriented")
     history.hear(fact(plans.EpisodeDischarged, discharged_at=history.now))
@@ -114,6 +124,12 @@ STILL_OURS = (
     fact(plans.DischargeUndone, kind=DischargeKind.TRANSFERRED, discharged_at=START + DAY),
     fact(plans.TransferUndone),
 )
+TO_LESS = {"to_level": in_plans.LOWER, "effective_at": START}
+LESS = (
+    fact(plans.LevelOfCareChangeRecommended, to_level=in_plans.LOWER, effective_at=START),
+    fact(plans.LevelOfCareChanged, from_level=in_plans.SAME, **TO_LESS),
+)
+NOT_LESS = fact(plans.LevelOfCareChangeUndone, from_level=in_plans.SAME, **TO_LESS)
 MOVED = {"session_id": uid("evening"), "starts_at": START + 2 * DAY}
 
 
@@ -202,11 +218,15 @@ CHASED_FROM_NOW = {
     "lost_at": "silence was said when it was reached by what was known",
     "ended": "what contact ended is remembered: it may be taken back again",
 }
-REMEMBERED = {"reopened_from": "a readmission that was asked for after that end is nothing"}
+GAPPED = {"gaps": "the time that an end covered is remembered: nothing could be made up in it"}
+MADE_UP_FROM_NOW = {
+    "loops": "a make-up is booked within a day from when it is known to be needed",
+    "deadlines": "a make-up is booked within a day from when it is known to be needed",
+}
 CANCELLED = (fact(attendance.SessionCancelled),)
 TAKES_PLACE = (fact(attendance.SessionCancellationUndone),)
 ROWS: Final = (
-    Row("intake", oriented_in_intake, (LEFT,), (HERE,), differs=REMEMBERED),
+    Row("intake", oriented_in_intake, (LEFT,), (HERE,)),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
     Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),
@@ -228,6 +248,14 @@ ROWS: Final = (
             ),
         ),
         name="return-to-use-undone with the way back",
+    ),
+    Row("intake", oriented_in_intake, LESS, (NOT_LESS,)),
+    Row(
+        "intake",
+        looked_for_elsewhere,
+        LESS,
+        (NOT_LESS,),
+        name="level-of-care-change-undone, sent on",
     ),
     # plans
     Row("plans", in_plans.with_plan, POSITIVE, (READ_BACK,)),
@@ -330,15 +358,17 @@ ROWS: Final = (
     ),
     # attendance
     Row("attendance", Episode, (fact(plans.TransferInitiated),), (fact(plans.TransferUndone),)),
-    Row("attendance", Episode, HANDED_OVER, STILL_OURS),
+    Row("attendance", Episode, HANDED_OVER, STILL_OURS, differs=GAPPED),
     Row(
         "attendance",
         Episode,
         (fact(plans.ProgramGraduated), LEFT),
         (fact(plans.GraduationUndone), HERE),
+        differs=GAPPED,
     ),
-    Row("attendance", Episode, (LEFT,), (HERE,)),
-    Row("attendance", Episode, (JAIL,), (NEVER_JAILED,)),
+    Row("attendance", Episode, (LEFT,), (HERE,), differs=GAPPED),
+    Row("attendance", Episode, LESS[1:], (NOT_LESS,), differs=MADE_UP_FROM_NOW),
+    Row("attendance", Episode, (JAIL,), (NEVER_JAILED,), differs=MADE_UP_FROM_NOW),
     *(
         Row(name, begun, (admitted,), (fact(intake.AdmissionUndone),), differs=WITHDRAWN)
         for name, begun, admitted in (
@@ -357,6 +387,8 @@ ROWS: Final = (
         for said, undone in (
             ((LEFT,), (HERE,)),
             ((fact(plans.TransferInitiated),), (fact(plans.TransferUndone),)),
+            (LESS, (NOT_LESS,)),
+            (LESS[:1], (NOT_LESS,)),
             (HANDED_OVER, STILL_OURS),
             (
                 (fact(plans.GraduationApproved), fact(plans.ProgramGraduated), LEFT),

@@ -247,6 +247,23 @@ class ReadmissionUndone(HandoffBody):
     episode_id: str
 
 
+class LevelBefore(Value):
+    """What a change of level replaced, for the case that it is taken back."""
+
+    effective_at: AwareDatetime
+    to_level: str
+    """The level that it led to."""
+    level: str | None
+    step_down_at: AwareDatetime | None
+    changed_at: AwareDatetime | None
+    """When the level had changed before."""
+
+    @property
+    def said(self) -> tuple[str, datetime]:
+        """By what the change is known."""
+        return self.to_level, self.effective_at
+
+
 class EpisodeState(CareState):
     """What followup knows of one episode."""
 
@@ -305,6 +322,8 @@ class EpisodeState(CareState):
     """Screens that were ordered: when the person is expected."""
     failed: tuple[str, ...] = ()
     """Screens that are unexpected positives, as they were last interpreted: a reason to look more closely."""
+    levels_before: tuple[LevelBefore, ...] = ()
+    """What each change of level that holds replaced, from the first to the last."""
     step_down_at: AwareDatetime | None = None
     """When a less intensive level began: a session there is due within a week."""
     assessed_at: AwareDatetime | None = None
