@@ -157,6 +157,8 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.episode-entered-in-error-undone.v1": _MISTAKE,
     "care.intake.referral-merged-undone.v1": _MISTAKE,
     "care.intake.admission-undone.v1": _MISTAKE,
+    "care.intake.consent-undone.v1": _MISTAKE,
+    "care.intake.consent-revocation-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
     "care.plans.level-of-care-change-undone.v1": _MISTAKE,
     "care.plans.transfer-undone.v1": _MISTAKE,
