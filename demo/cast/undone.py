@@ -123,6 +123,7 @@ async def _anothers(tia: Protagonist) -> None:
     path = f"/screens/{told['screen_id']}/not-provided"
     await tia.does("nurse", "attendance", path, {**tia.of, "kind": "refused"})
     await tia.does("nurse", "attendance", f"{path}/undo", wrong, "screen-not-provided-undone")
+    await _anothers_specimen(tia, wrong, order)
     blown = await blows(tia, "0.000", "negative")
     path = f"/breath-tests/{blown}/undo"
     await tia.does("nurse", "attendance", path, wrong, "breath-test-undone")
@@ -136,6 +137,23 @@ async def _anothers(tia: Protagonist) -> None:
     told = await tia.does("counselor", "attendance", "/family-sessions", visit)
     path = f"/family-sessions/{told['session_id']}/undo"
     await tia.does("counselor", "attendance", path, {**wrong, **mother}, "family-session-undone")
+
+
+async def _anothers_specimen(
+    tia: Protagonist, wrong: dict[str, Any], order: dict[str, Any]
+) -> None:
+    """A specimen, its result and the order itself, from the last to the first."""
+    told = await tia.does("nurse", "attendance", "/screens", order)
+    screen = f"/screens/{told['screen_id']}"
+    await tia.does("nurse", "attendance", f"{screen}/collect", tia.of, "specimen-collected")
+    result: dict[str, Any] = {**tia.of, "stage": "presumptive", "validity": "valid"}
+    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted")
+    of_stage = {**wrong, "stage": "presumptive"}
+    path = f"{screen}/results/undo"
+    await tia.does("clinician", "attendance", path, of_stage, "result-undone")
+    path = f"{screen}/collect/undo"
+    await tia.does("clinician", "attendance", path, wrong, "specimen-undone")
+    await tia.does("clinician", "attendance", f"{screen}/undo", wrong, "screen-order-undone")
 
 
 async def called_no_more(stage: Stage) -> None:

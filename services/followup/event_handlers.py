@@ -364,10 +364,27 @@ def screen_ordered(
     state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause
 ) -> EpisodeDecision:
     """The person is expected until then: staff who call know of the visit."""
-    due = {**state.screens_due, event.screen_id: event.window_ends_at}
-    return Decision(
-        state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
-    )
+    return Decision(_expected(state, event.screen_id, event.window_ends_at))
+
+
+def specimen_undone(
+    state: EpisodeState, event: attendance.SpecimenUndone, _cause: Cause
+) -> EpisodeDecision:
+    """The specimen was none of this person's: they are expected again."""
+    return Decision(_expected(state, event.screen_id, event.window_ends_at))
+
+
+def _expected(state: EpisodeState, screen_id: str, until: datetime) -> EpisodeState:
+    due = {**state.screens_due, screen_id: until}
+    return state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
+
+
+def screen_order_undone(
+    state: EpisodeState, event: attendance.ScreenOrderUndone, _cause: Cause
+) -> EpisodeDecision:
+    """Nobody is expected for it."""
+    left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
+    return Decision(state.replace(screens_due=left))
 
 
 def screen_interpreted(

@@ -57,6 +57,8 @@ REACTIONS = Reactions(
     on(attendance.ParticipationResumed, going_on.RESUMED),
     on(attendance.WeeklyHoursShortfallDetected, going_on.HOURS_SHORT),
     on(attendance.ScreenOrdered, event_handlers.screen_ordered),
+    on(attendance.ScreenOrderUndone, event_handlers.screen_order_undone),
+    on(attendance.SpecimenUndone, event_handlers.specimen_undone),
     on(attendance.ScreenInterpreted, event_handlers.screen_interpreted),
     on(attendance.InterpretationUndone, event_handlers.interpretation_undone),
     on(plans.TreatmentPlanActivated, event_handlers.plan_activated),

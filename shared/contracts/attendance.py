@@ -658,6 +658,50 @@ class ScreenResulted(AttendanceEvent, consumers=("plans",)):
     """The panel of analytes."""
 
 
+class ScreenOrderUndone(AttendanceEvent, consumers=("followup",)):
+    """A screen was ordered by mistake: nobody is expected for it.
+
+    Retracts `ScreenOrdered`: followup knows of no visit. Screen: ordered > none.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class SpecimenUndone(AttendanceEvent, consumers=("followup",)):
+    """The specimen was none of this person's for this screen: it is waited for again.
+
+    Retracts `SpecimenCollected` and the links of its chain; what was found in it is retracted by `ResultUndone` and
+    `InterpretationUndone`. The laboratory drops it, followup knows of the visit. Screen: > ordered.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    collected_at: Timestamp
+    """The collection that is taken back."""
+    window_ends_at: Timestamp
+    """When the specimen is due."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class ResultUndone(AttendanceEvent, consumers=("plans",)):
+    """A result belongs to another specimen.
+
+    Retracts `ScreenResulted` of this stage: plans forgets that the specimen could not be judged. What another stage
+    said holds, and is said again. Screen: resulted > in custody.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    stage: ScreenStage = Field(examples=["presumptive"])
+    """Which of its results it was."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
 class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):
     """A breath test was done; value and device stay with attendance.
 

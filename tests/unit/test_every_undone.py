@@ -98,6 +98,7 @@ POSITIVE = (
 NEGATIVE = fact(attendance.ScreenInterpreted, screen_id=SCREEN, classification=ScreenClass.NEGATIVE)
 READ_BACK = fact(attendance.InterpretationUndone, screen_id=SCREEN)
 INVALID = fact(attendance.ScreenResulted, screen_id=SCREEN, validity=SpecimenValidity.DILUTE)
+NO_RESULT = fact(attendance.ResultUndone, screen_id=SCREEN)
 JAIL = fact(
     followup.CircumstanceRecorded,
     circumstance_id=uid("jail"),
@@ -259,6 +260,8 @@ ROWS: Final = (
     ),
     # plans
     Row("plans", in_plans.with_plan, POSITIVE, (READ_BACK,)),
+    Row("plans", in_plans.with_plan, (INVALID,), (NO_RESULT,)),
+    Row("plans", in_plans.with_plan, (INVALID, *POSITIVE), (NO_RESULT, READ_BACK), name="both"),
     Row("plans", in_plans.with_plan, POSITIVE, (NEGATIVE,), name="screen-interpreted anew"),
     Row(
         "plans",
@@ -409,6 +412,26 @@ ROWS: Final = (
         (READ_BACK,),
         differs=SCREEN_OVER,
         name="interpretation-undone of a screen that was ordered",
+    ),
+    Row(
+        "followup",
+        in_care,
+        (fact(attendance.ScreenOrdered, screen_id=SCREEN),),
+        (fact(attendance.ScreenOrderUndone, screen_id=SCREEN),),
+    ),
+    Row(
+        "followup",
+        screen_ordered,
+        POSITIVE[:1],
+        (
+            READ_BACK,
+            fact(
+                attendance.SpecimenUndone,
+                screen_id=SCREEN,
+                window_ends_at=attendance.ScreenOrdered.example().window_ends_at,
+            ),
+        ),
+        name="specimen-undone of a screen that was ordered",
     ),
     *(
         Row(
