@@ -15,8 +15,9 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
             incentive-reset; taken back: absence-threshold-undone, screen-order-undone, specimen-undone,
             screen-not-provided-undone, result-undone, breath-test-undone, interpretation-undone, mutual-support-undone,
-            family-session-undone, incentive-undone, incentive-reset-undone; open loops: loop-escalated, escalation-cleared, session-loop-escalated,
-            session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
+            family-session-undone, incentive-undone, incentive-reset-undone; open loops: loop-escalated,
+            escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
+            group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
             /incentives
 

@@ -88,6 +88,11 @@ def admission_undone(
         aside=None,
         level=None,
         levels_before=(),
+        step_down_at=None,
+        weeks_short={},
+        goals={},
+        reviews={},
+        plan_review={},
         held=(),
         path={key: at for key, at in state.path.items() if key not in gone},
     )

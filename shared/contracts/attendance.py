@@ -524,10 +524,10 @@ class ParticipationResumed(AttendanceEvent, consumers=("plans", "followup")):
     """Whether its time was over, somebody lifted it, or an absence that led to it was none."""
 
 
-class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans",)):
+class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "followup")):
     """A week's minutes are counted; after a correction once more, and the later one holds.
 
-    Plans judges the intensity, reporting shows the delivery. Week: open > closed.
+    Plans judges the intensity, followup sees whether it is short, reporting shows the delivery. Week: open > closed.
     """
 
     week_starts_on: Day

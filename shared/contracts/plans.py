@@ -286,6 +286,8 @@ class GoalUpdated(PlansEvent, consumers=("followup",)):
     """The whole goal as it now stands, where it was changed; absent where it was only measured."""
     value: Quantity | None = Field(default=None, examples=[2.0])
     """The measured value, in the goal's unit."""
+    achieved: bool | None = Field(default=None, examples=[False])
+    """Whether the last measurement reaches the target: a goal that is lost again is open. Absent before there is one."""
     updated_at: Timestamp
     """When."""
 
@@ -293,7 +295,8 @@ class GoalUpdated(PlansEvent, consumers=("followup",)):
 class GoalAchieved(PlansEvent, consumers=("followup",)):
     """A goal reached its target.
 
-    Followup and reporting follow its progress. Goal: open > achieved.
+    Followup and reporting follow its progress. Retracted by a later `GoalUpdated` that says that it is not achieved.
+    Goal: open > achieved.
     """
 
     goal_id: GoalId
