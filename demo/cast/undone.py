@@ -40,6 +40,7 @@ async def ended_by_mistake(stage: Stage) -> None:
     await sam.week(7)
     await sam.on(11)
     await all_reviewed(sam)
+    await reviewed_by_mistake(sam)
     await sam.graduates(12)
     await taken_back(sam, "graduation", "graduation-undone", "discharge-undone")
     await sam.on(13)
@@ -59,6 +60,16 @@ async def all_reviewed(one: Protagonist) -> None:
             body: dict[str, Any] = {**one.of, "outcome": "none", "drivers": []}
             path = f"/reviews/{review_id}/complete"
             await one.does("clinician", "plans", path, body, "clinical-review-completed")
+
+
+async def reviewed_by_mistake(one: Protagonist) -> None:
+    """The review of somebody else was meant: this one is open again, and is done."""
+    seen = await one.sees("clinician", "plans", f"/episodes/{one.episode_id}")
+    review_id = next(key for key, review in seen["reviews"].items() if review["completion"])
+    wrong = {**one.of, **BY_MISTAKE}
+    path = f"/reviews/{review_id}/complete/undo"
+    await one.does(BOSS, "plans", path, wrong, "clinical-review-undone")
+    await all_reviewed(one)
 
 
 async def taken_back(one: Protagonist, what: str, *facts: str) -> None:

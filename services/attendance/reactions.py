@@ -59,6 +59,7 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
     on(plans.LevelOfCareChangeUndone, event_handlers.level_change_undone),
     on(plans.ClinicalReviewCompleted, screens.review_completed),
+    on(plans.ClinicalReviewUndone, screens.review_undone),
     on(plans.TransferInitiated, seats.transfer_initiated),
     on(plans.TransferCompleted, seats.transfer_completed),
     on(plans.ProgramGraduated, seats.graduated),

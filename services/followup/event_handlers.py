@@ -310,6 +310,15 @@ def review_completed(
     return Decision(state.replace(reviews=left))
 
 
+def review_undone(
+    state: EpisodeState, event: plans.ClinicalReviewUndone, _cause: Cause
+) -> EpisodeDecision:
+    """A clinician is to look after all."""
+    if state.discharge is not None:
+        return Decision(state)
+    return Decision(state.replace(reviews={**state.reviews, event.review_id: False}))
+
+
 def change_recommended(
     state: EpisodeState, _event: plans.LevelOfCareChangeRecommended, cause: Cause
 ) -> EpisodeDecision:

@@ -74,6 +74,7 @@ REACTIONS = Reactions(
     on(plans.ClinicalReviewRequested, event_handlers.review_requested),
     on(plans.ClinicalReviewOverdue, event_handlers.review_overdue),
     on(plans.ClinicalReviewCompleted, event_handlers.review_completed),
+    on(plans.ClinicalReviewUndone, event_handlers.review_undone),
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, appointments.level_changed),
     on(plans.LevelOfCareChangeUndone, appointments.level_change_undone),

@@ -37,6 +37,7 @@ from shared.contracts.plans import (
     ExpectedAnalyte,
     PlannedGoal,
     PlannedService,
+    ReviewOutcome,
     ReviewTrigger,
     WithdrawnReason,
 )
@@ -118,6 +119,21 @@ class Amendment(Value):
     clinician_signed_at: AwareDatetime | None = None
 
 
+class Completion(Value):
+    """What a clinical review led to, and what stood before it, for the case that it was completed by mistake."""
+
+    outcome: ReviewOutcome
+    drivers: tuple[Dimension, ...] | None = None
+    """What drives the level as the review found it; None where it did not look."""
+    drivers_before: tuple[Dimension, ...] = ()
+    loop: Loop | None = None
+    """Who was to do it."""
+    follows: PlansLoop | None = None
+    """What somebody had to do because of it."""
+    waited: Loop | None = None
+    """Who had to do that before, if somebody had."""
+
+
 class Review(Value):
     """A clinical review: something a clinician has to look at."""
 
@@ -136,6 +152,8 @@ class Review(Value):
     """The level of care has to be reassessed: completing the review names the drivers."""
     private: bool = False
     """Between clinician and patient: nothing about it is published."""
+    completion: Completion | None = None
+    """How it was done; None while it is open, and where it was superseded."""
     gap_from_at: AwareDatetime | None = None
     """From when something wrong was on record, where what passed meanwhile is to be looked at."""
     gap_until_at: AwareDatetime | None = None

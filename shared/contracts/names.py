@@ -160,6 +160,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.consent-undone.v1": _MISTAKE,
     "care.intake.consent-revocation-undone.v1": _MISTAKE,
     "care.intake.consent-expiry-undone.v1": _MISTAKE,
+    "care.plans.clinical-review-undone.v1": _MISTAKE,
     "care.plans.level-of-care-change-undone.v1": _MISTAKE,
     "care.plans.transfer-undone.v1": _MISTAKE,
     "care.plans.first-contact-undone.v1": _MISTAKE,

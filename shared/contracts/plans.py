@@ -287,7 +287,7 @@ class GoalUpdated(PlansEvent, consumers=("followup",)):
     value: Quantity | None = Field(default=None, examples=[2.0])
     """The measured value, in the goal's unit."""
     achieved: bool | None = Field(default=None, examples=[False])
-    """Whether the last measurement reaches the target: a goal that is lost again is open. Absent before there is one."""
+    """Whether the last measurement reaches the target: a goal that is lost again is open. Absent before any."""
     updated_at: Timestamp
     """When."""
 
@@ -448,6 +448,23 @@ class ClinicalReviewCompleted(PlansEvent, consumers=("attendance", "followup")):
     """The review."""
     outcome: ReviewOutcome = Field(examples=["intensify"])
     """What follows."""
+
+
+class ClinicalReviewUndone(PlansEvent, consumers=("attendance", "followup")):
+    """A clinical review was completed by mistake: it is to be done after all.
+
+    Retracts `ClinicalReviewCompleted`: attendance waits for no definitive test that it asked for, followup holds
+    further outreach again. Review: closed > open.
+    """
+
+    review_id: ReviewId
+    """The review."""
+    outcome: ReviewOutcome = Field(examples=["intensify"])
+    """What had been decided."""
+    due_at: Timestamp
+    """When it has to be done: as before."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup")):

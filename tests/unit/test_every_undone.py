@@ -31,6 +31,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop, PlansLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind, OutreachCause
 from shared.contracts.plans import DischargeKind
+from tests.unit.attendance.screened import Screened
 from tests.unit.attendance.world import Episode, admission
 from tests.unit.followup import world as in_followup
 from tests.unit.intake.world import at_stage
@@ -131,6 +132,9 @@ LESS = (
     fact(plans.LevelOfCareChanged, from_level=in_plans.SAME, **TO_LESS),
 )
 NOT_LESS = fact(plans.LevelOfCareChangeUndone, from_level=in_plans.SAME, **TO_LESS)
+REVIEW = {"review_id": uid("review"), "outcome": plans.ReviewOutcome.DEFINITIVE_TEST}
+CERTAIN = (fact(plans.ClinicalReviewCompleted, **REVIEW),)
+NOT_REVIEWED = fact(plans.ClinicalReviewUndone, **REVIEW)
 MOVED = {"session_id": uid("evening"), "starts_at": START + 2 * DAY}
 
 
@@ -194,6 +198,21 @@ def in_care() -> History:
 def missed_once() -> History:
     history = in_care()
     history.hear(in_followup.missed(START))
+    return history
+
+
+def reviewed_in_followup() -> History:
+    history = in_followup.in_program()
+    history.hear(fact(plans.ClinicalReviewRequested, review_id=uid("review")))
+    return history
+
+
+def confirmed_in_attendance() -> History:
+    """A presumptive positive is interpreted, and a review may ask to be certain."""
+    history = Screened()
+    history.collect()
+    history.result("cocaine", stage=attendance.ScreenStage.PRESUMPTIVE)
+    history.interpret()
     return history
 
 
@@ -369,6 +388,7 @@ ROWS: Final = (
         (fact(plans.GraduationUndone), HERE),
         differs=GAPPED,
     ),
+    Row("attendance", confirmed_in_attendance, CERTAIN, (NOT_REVIEWED,)),
     Row("attendance", Episode, (LEFT,), (HERE,), differs=GAPPED),
     Row("attendance", Episode, LESS[1:], (NOT_LESS,), differs=MADE_UP_FROM_NOW),
     Row("attendance", Episode, (JAIL,), (NEVER_JAILED,), differs=MADE_UP_FROM_NOW),
@@ -413,6 +433,7 @@ ROWS: Final = (
         differs=SCREEN_OVER,
         name="interpretation-undone of a screen that was ordered",
     ),
+    Row("followup", reviewed_in_followup, CERTAIN, (NOT_REVIEWED,)),
     Row(
         "followup",
         in_care,

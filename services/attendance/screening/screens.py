@@ -281,7 +281,12 @@ def _reported_in_time(collected_at: datetime, reported_at: datetime, now: dateti
 
 
 def ask_definitive(
-    state: EpisodeState, screen_id: str, reason: DefinitiveReason, cause: Cause
+    state: EpisodeState,
+    screen_id: str,
+    reason: DefinitiveReason,
+    cause: Cause,
+    *,
+    review_id: str | None = None,
 ) -> Decision[EpisodeState]:
     """Send the specimen for a definitive test: when a result is contested or consequential, and never as a habit."""
     known(state)
@@ -304,8 +309,9 @@ def ask_definitive(
             "The result is definitive.",
             hint="Nothing is left to confirm; interpret the result.",
         )
-    update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
-    asked = screen.replace(**update)
+    asked = screen.replace(
+        definitive_asked_at=cause.now, definitive_reason=reason, definitive_review_id=review_id
+    )
     state, events, handoffs = settle(state, screen_id, asked, cause)
     return Decision(state, events, handoffs)
 
@@ -328,7 +334,21 @@ def review_completed(
     if not presumptive:
         return Decision(state)
     _, screen_id = max(presumptive)
-    return ask_definitive(state, screen_id, DefinitiveReason.CLINICAL_REVIEW, cause)
+    why = DefinitiveReason.CLINICAL_REVIEW
+    return ask_definitive(state, screen_id, why, cause, review_id=event.review_id)
+
+
+def review_undone(
+    state: EpisodeState, event: plans.ClinicalReviewUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody asked for a definitive test; one whose result is here has been done."""
+    for screen_id, screen in state.screens.items():
+        if screen.awaits_definitive and screen.definitive_review_id == event.review_id:
+            unasked = screen.replace(
+                definitive_asked_at=None, definitive_reason=None, definitive_review_id=None
+            )
+            return Decision(*settle(state, screen_id, unasked, cause))
+    return Decision(state)
 
 
 def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
