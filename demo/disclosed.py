@@ -66,6 +66,10 @@ def _held(
                 spans[-1] = (spans[-1][0], datetime.fromisoformat(fact.data[ends]))
         if fact.type.startswith(f"{_CONSENT}expiry-undone"):
             spans[-1] = (spans[-1][0], None)
+        if fact.type.startswith(f"{_CONSENT}revocation-undone"):
+            spans.append((fact.time, None))
+        if fact.type.startswith(f"{_CONSENT}undone"):
+            spans[:] = [(begin, fact.time if end is None else end) for begin, end in spans]
     return held
 
 

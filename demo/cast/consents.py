@@ -94,6 +94,11 @@ async def revoked_mid_way(stage: Stage) -> None:
     revoke = f"/consents/{consent_id}/revoke"
     person = {"person_id": jo.person_id}
     await jo.does("intake_coordinator", "intake", revoke, person, "consent-revoked")
+    wrong = {**person, "reason": "not_intended"}
+    path = f"{revoke}/undo"
+    await jo.does("privacy_officer", "intake", path, wrong, "consent-revocation-undone")
+    assert await may_tell(jo, PARTNER)
+    await jo.does("intake_coordinator", "intake", revoke, person, "consent-revoked")
     assert not await may_tell(jo, PARTNER)
     stage.ids["told_again"] = await jo.is_refused(
         "case_manager", "intake", "/disclosures", _told(jo, PARTNER)
@@ -153,6 +158,10 @@ async def until_a_day(stage: Stage) -> None:
     assert await may_tell(lee, PARTNER)
     await discloses(lee, PARTNER)
     await was_a_mistake(lee, await discloses(lee, PARTNER))
+    another = await consents(lee, COURT, categories=["attendance"])
+    wrong = {"person_id": lee.person_id, "reason": "wrong_person"}
+    path = f"/consents/{another}/undo"
+    await lee.does("privacy_officer", "intake", path, wrong, "consent-undone")
     await lee.on(7)
     assert not await may_tell(lee, PARTNER)
     await lee.leaves()

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from demo.cast.company import Stage
 from demo.cast.consents import PARTNER, consents
-from demo.cast.levels import goes_elsewhere
+from demo.cast.levels import changes_level, goes_elsewhere
 from demo.cast.protagonist import Protagonist
 from demo.cast.screens import blows, rewarded
 from shared.decision import derive_id
@@ -18,7 +18,7 @@ BY_MISTAKE: Final = {"reason": "not_intended"}
 
 
 async def ended_by_mistake(stage: Stage) -> None:
-    """18: Somebody is recorded in error, as dead, graduated and seen elsewhere, and each time it was not so."""
+    """18: Somebody is recorded in error, as dead, stepped down, graduated and seen elsewhere, and it never was so."""
     sam = stage.person("sam")
     await sam.on(0, time(13))
     await sam.is_in_treatment()
@@ -35,9 +35,12 @@ async def ended_by_mistake(stage: Stage) -> None:
     await taken_back(sam, "discharge", "discharge-undone")
     seen = await sam.sees("clinician", "intake", f"/episodes/{sam.episode_id}")
     stage.ids["sam is"] = seen["stage"]
+    await changes_level(sam, "1", "down", although="clinical_judgement")
+    await taken_back(sam, "loc-changes", "level-of-care-change-undone")
     await sam.week(7)
     await sam.on(11)
     await all_reviewed(sam)
+    await reviewed_by_mistake(sam)
     await sam.graduates(12)
     await taken_back(sam, "graduation", "graduation-undone", "discharge-undone")
     await sam.on(13)
@@ -59,8 +62,18 @@ async def all_reviewed(one: Protagonist) -> None:
             await one.does("clinician", "plans", path, body, "clinical-review-completed")
 
 
+async def reviewed_by_mistake(one: Protagonist) -> None:
+    """The review of somebody else was meant: this one is open again, and is done."""
+    seen = await one.sees("clinician", "plans", f"/episodes/{one.episode_id}")
+    review_id = next(key for key, review in seen["reviews"].items() if review["completion"])
+    wrong = {**one.of, **BY_MISTAKE}
+    path = f"/reviews/{review_id}/complete/undo"
+    await one.does(BOSS, "plans", path, wrong, "clinical-review-undone")
+    await all_reviewed(one)
+
+
 async def taken_back(one: Protagonist, what: str, *facts: str) -> None:
-    """Someone who answers for the program takes an end back."""
+    """Someone who answers for the program takes an end or a change of level back."""
     path = f"/episodes/{one.episode_id}/{what}/undo"
     await one.does(BOSS, "plans", path, BY_MISTAKE, *facts)
 
@@ -121,6 +134,7 @@ async def _anothers(tia: Protagonist) -> None:
     path = f"/screens/{told['screen_id']}/not-provided"
     await tia.does("nurse", "attendance", path, {**tia.of, "kind": "refused"})
     await tia.does("nurse", "attendance", f"{path}/undo", wrong, "screen-not-provided-undone")
+    await _anothers_specimen(tia, wrong, order)
     blown = await blows(tia, "0.000", "negative")
     path = f"/breath-tests/{blown}/undo"
     await tia.does("nurse", "attendance", path, wrong, "breath-test-undone")
@@ -134,6 +148,23 @@ async def _anothers(tia: Protagonist) -> None:
     told = await tia.does("counselor", "attendance", "/family-sessions", visit)
     path = f"/family-sessions/{told['session_id']}/undo"
     await tia.does("counselor", "attendance", path, {**wrong, **mother}, "family-session-undone")
+
+
+async def _anothers_specimen(
+    tia: Protagonist, wrong: dict[str, Any], order: dict[str, Any]
+) -> None:
+    """A specimen, its result and the order itself, from the last to the first."""
+    told = await tia.does("nurse", "attendance", "/screens", order)
+    screen = f"/screens/{told['screen_id']}"
+    await tia.does("nurse", "attendance", f"{screen}/collect", tia.of, "specimen-collected")
+    result: dict[str, Any] = {**tia.of, "stage": "presumptive", "validity": "valid"}
+    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted")
+    of_stage = {**wrong, "stage": "presumptive"}
+    path = f"{screen}/results/undo"
+    await tia.does("clinician", "attendance", path, of_stage, "result-undone")
+    path = f"{screen}/collect/undo"
+    await tia.does("clinician", "attendance", path, wrong, "specimen-undone")
+    await tia.does("clinician", "attendance", f"{screen}/undo", wrong, "screen-order-undone")
 
 
 async def called_no_more(stage: Stage) -> None:

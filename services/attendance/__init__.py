@@ -13,10 +13,11 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
             breath-test-recorded, screen-interpreted, screen-failed; support and incentives:
             mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
-            incentive-reset; taken back: absence-threshold-undone, screen-not-provided-undone, breath-test-undone,
-            interpretation-undone, mutual-support-undone, family-session-undone, incentive-undone,
-            incentive-reset-undone; open loops: loop-escalated, escalation-cleared, session-loop-escalated,
-            session-escalation-cleared, group-loop-escalated, group-escalation-cleared.
+            incentive-reset; taken back: absence-threshold-undone, screen-order-undone, specimen-undone,
+            screen-not-provided-undone, result-undone, breath-test-undone, interpretation-undone, mutual-support-undone,
+            family-session-undone, incentive-undone, incentive-reset-undone; open loops: loop-escalated,
+            escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
+            group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
             /incentives
 

@@ -168,11 +168,31 @@ def level_changed(
 ) -> Decision[EpisodeState]:
     """Another level asks for other hours, from the day on which it takes effect."""
     change = LevelFrom(level=event.to_level, effective_at=event.effective_at)
-    others = [one for one in state.levels if one.effective_at != change.effective_at]
-    levels = tuple(sorted([*others, change], key=lambda one: one.effective_at))
+    levels = tuple(sorted([*state.levels, change], key=lambda one: one.effective_at))
     state = seats.watch_level(state.replace(levels=levels), cause)
     state, events = weeks.reconsider(state, cause)
-    return Decision(state, events, seats.moved(state, cause))
+    state, released = seats.moved(state, cause)
+    return Decision(state, events, released)
+
+
+def level_change_undone(
+    state: EpisodeState, event: plans.LevelOfCareChangeUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The level before holds, in weeks that are over too. Seats that the wrong one took are asked for again."""
+    wrong = [
+        one
+        for one in state.levels
+        if one.level == event.to_level and one.effective_at == event.effective_at
+    ]
+    if not wrong:
+        return Decision(state)
+    levels = tuple(one for one in state.levels if one is not wrong[-1])
+    state = seats.watch_level(state.replace(levels=levels), cause)
+    state, events = weeks.reconsider(state, cause)
+    state, projected, *_ = weeks.projected_late(state, cause)
+    state, released = seats.moved(state, cause)
+    again = () if seats.gone(state) else seats.asked_again(wrong[-1].seats, cause)
+    return Decision(state, (*events, *projected), (*released, *again))
 
 
 def expected_analytes_updated(

@@ -6,11 +6,11 @@ Pure; no clock, no ids, no I/O. Where an event names no time of its own, the tim
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from services.followup.episode import contact
-from services.followup.episode.episode_state import EpisodeState, Outbound, Referral
+from services.followup.episode.episode_state import EpisodeState, Outbound, Referral, ShortWeek
 from services.followup.measures import transitions
 from services.followup.outreach import outreach
 from shared.contracts import attendance, intake, plans
@@ -21,6 +21,8 @@ from shared.contracts.intake import DeclineReason, ReferralOutcome
 from shared.decision import Cause, Decision
 
 EpisodeDecision = Decision[EpisodeState]
+WEEKS_KEPT: Final = 60
+"""How many short weeks are remembered: more than a year of them."""
 RECOMMENDED: Final = "recommended_before_transfer"
 """Since when another level was looked for when the hand-over began."""
 
@@ -217,9 +219,11 @@ def goal_added(state: EpisodeState, event: plans.GoalAdded, _cause: Cause) -> Ep
     return _open(state, event.goal.goal_id)
 
 
-def goal_open(state: EpisodeState, event: plans.GoalUpdated, _cause: Cause) -> EpisodeDecision:
-    """A goal, and that it is being worked on."""
-    return _open(state, event.goal_id)
+def goal_updated(state: EpisodeState, event: plans.GoalUpdated, _cause: Cause) -> EpisodeDecision:
+    """A goal that is worked on. The latest measurement holds: one that is lost again is open again."""
+    if event.achieved is None:
+        return _open(state, event.goal_id)
+    return Decision(state.replace(goals={**state.goals, event.goal_id: event.achieved}))
 
 
 def _open(state: EpisodeState, goal_id: str) -> EpisodeDecision:
@@ -306,6 +310,15 @@ def review_completed(
     return Decision(state.replace(reviews=left))
 
 
+def review_undone(
+    state: EpisodeState, event: plans.ClinicalReviewUndone, _cause: Cause
+) -> EpisodeDecision:
+    """A clinician is to look after all."""
+    if state.discharge is not None:
+        return Decision(state)
+    return Decision(state.replace(reviews={**state.reviews, event.review_id: False}))
+
+
 def change_recommended(
     state: EpisodeState, _event: plans.LevelOfCareChangeRecommended, cause: Cause
 ) -> EpisodeDecision:
@@ -346,28 +359,58 @@ def transfer_completed(
 def hours_short(
     state: EpisodeState, event: attendance.WeeklyHoursShortfallDetected, _cause: Cause
 ) -> EpisodeDecision:
-    """Attendance owns the make-up; here the latest such week shows."""
+    """Attendance owns the make-up; here it shows."""
     if state.discharge is not None:
         return Decision(state)
-    week = event.week_starts_on.isoformat()
-    if week < str(state.hours_short.get("week_starts_on", "")):
+    short = ShortWeek(minutes_short=event.minutes_short, projected=event.projected)
+    return Decision(_with_week(state, event.week_starts_on, short))
+
+
+def week_evaluated(
+    state: EpisodeState, event: attendance.WeeklyHoursEvaluated, _cause: Cause
+) -> EpisodeDecision:
+    """How a week came out; the latest evaluation holds. One that is made up or corrected is short no more."""
+    if state.discharge is not None:
         return Decision(state)
-    short = {
-        "week_starts_on": week,
-        "minutes_short": event.minutes_short,
-        "projected": event.projected,
-    }
-    return Decision(state.replace(hours_short=short))
+    possible = min(event.minutes_threshold, event.minutes_offered)
+    minutes_short = max(0, possible - event.minutes_credited)
+    short = ShortWeek(minutes_short=minutes_short) if minutes_short else None
+    return Decision(_with_week(state, event.week_starts_on, short))
+
+
+def _with_week(state: EpisodeState, monday: date, short: ShortWeek | None) -> EpisodeState:
+    day = monday.isoformat()
+    weeks = {key: one for key, one in state.weeks_short.items() if key != day}
+    if short is not None:
+        weeks[day] = short
+    return state.replace(weeks_short=dict(sorted(weeks.items())[-WEEKS_KEPT:]))
 
 
 def screen_ordered(
     state: EpisodeState, event: attendance.ScreenOrdered, _cause: Cause
 ) -> EpisodeDecision:
     """The person is expected until then: staff who call know of the visit."""
-    due = {**state.screens_due, event.screen_id: event.window_ends_at}
-    return Decision(
-        state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
-    )
+    return Decision(_expected(state, event.screen_id, event.window_ends_at))
+
+
+def specimen_undone(
+    state: EpisodeState, event: attendance.SpecimenUndone, _cause: Cause
+) -> EpisodeDecision:
+    """The specimen was none of this person's: they are expected again."""
+    return Decision(_expected(state, event.screen_id, event.window_ends_at))
+
+
+def _expected(state: EpisodeState, screen_id: str, until: datetime) -> EpisodeState:
+    due = {**state.screens_due, screen_id: until}
+    return state.replace(screens_due=dict(sorted(due.items(), key=lambda one: one[1])[-5:]))
+
+
+def screen_order_undone(
+    state: EpisodeState, event: attendance.ScreenOrderUndone, _cause: Cause
+) -> EpisodeDecision:
+    """Nobody is expected for it."""
+    left = {key: at for key, at in state.screens_due.items() if key != event.screen_id}
+    return Decision(state.replace(screens_due=left))
 
 
 def screen_interpreted(

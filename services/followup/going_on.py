@@ -30,6 +30,9 @@ RESUMED: Final = outreach.LATE.rule(attendance.ParticipationResumed, event_handl
 HOURS_SHORT: Final = outreach.LATE.rule(
     attendance.WeeklyHoursShortfallDetected, event_handlers.hours_short
 )
+WEEK_EVALUATED: Final = outreach.LATE.rule(
+    attendance.WeeklyHoursEvaluated, event_handlers.week_evaluated
+)
 
 
 def put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
@@ -40,7 +43,7 @@ def put_aside(before: EpisodeState, after: EpisodeState) -> EpisodeState:
         reengagement=before.reengagement if after.reengagement is None else None,
         reviews=before.reviews,
         plan_review=before.plan_review,
-        hours_short=before.hours_short,
+        weeks_short=before.weeks_short,
     )
     state = endings.put_aside(before, after.replace(ending=ending))
     reaching_out = (one.loop.key for one in open_now if one.loop is not None)
@@ -68,7 +71,7 @@ def discharge_undone(
         reengagement=state.reengagement or waiting,
         reviews={**was.reviews, **state.reviews},
         plan_review=was.plan_review,
-        hours_short=was.hours_short,
+        weeks_short=was.weeks_short,
     )
     meanwhile = outreach.LATE.replay(reengagement.due_as_asked(state, cause), late, cause)
     events = (*superseded, *ended, *escalated, *meanwhile.events)

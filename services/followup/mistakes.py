@@ -87,6 +87,12 @@ def admission_undone(
         ending=None,
         aside=None,
         level=None,
+        levels_before=(),
+        step_down_at=None,
+        weeks_short={},
+        goals={},
+        reviews={},
+        plan_review={},
         held=(),
         path={key: at for key, at in state.path.items() if key not in gone},
     )

@@ -15,8 +15,8 @@ Publishes   the way in: referral-received, referral-acknowledged, referral-decli
             disclosure-withheld, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
             care-team-role-vacated, staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error,
             episode-entered-in-error-undone, episode-person-corrected, referral-merged, referral-merged-undone,
-            admission-undone, disclosure-undone, consent-expiry-undone; open loops: loop-escalated,
-            escalation-cleared.
+            admission-undone, disclosure-undone, consent-undone, consent-revocation-undone, consent-expiry-undone; open
+            loops: loop-escalated, escalation-cleared.
 HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
             /consents /disclosures /people /staff
 
@@ -27,8 +27,8 @@ Read on in:
                 episode's place on a waiting list, outbound referrals, what is on its way to somebody outside, rules
                 for other services' events, and circumstances because of which nobody calls the person
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
-                and recorded, and their accounting; the one open episode in each program; an end that is taken back
-                (`person/reopening.py`)
+                and recorded, and their accounting; consents that were a mistake; the one open episode in each
+                program; an end that is taken back (`person/reopening.py`)
 `resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has

@@ -36,6 +36,7 @@ REACTIONS = Reactions(
     on(attendance.SeatReleased, waitlist.seat_released, void=Void.BOTH),
     on(plans.LevelOfCareChangeRecommended, event_handlers.change_recommended),
     on(plans.LevelOfCareChanged, event_handlers.level_changed),
+    on(plans.LevelOfCareChangeUndone, event_handlers.level_change_undone),
     on(plans.EpisodeDischarged, event_handlers.discharged),
     on(plans.DischargeUndone, event_handlers.discharge_undone),
     on(plans.TransferRequested, deliveries.transfer_requested),

@@ -12,8 +12,9 @@ Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-a
             clinical-review-requested, clinical-review-overdue, clinical-review-completed; moves:
             level-of-care-change-recommended, level-of-care-changed, transfer-requested, transfer-not-begun,
             transfer-initiated, transfer-completed; the end: aftercare-plan-drafted, graduation-approved,
-            program-graduated, episode-discharged; taken back: transfer-undone, first-contact-undone, graduation-undone,
-            discharge-undone; open loops: loop-escalated, escalation-cleared.
+            program-graduated, episode-discharged; taken back: clinical-review-undone,
+            level-of-care-change-undone, transfer-undone, first-contact-undone, graduation-undone, discharge-undone;
+            open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables
 
 Read on in:
@@ -27,7 +28,7 @@ Read on in:
 `level_changes.py`        a change of level here; `transfers.py`: a hand-over, which intake has to allow
 `aftercare.py`            the aftercare plan, before discharge
 `graduation.py`           graduation criteria, graduation and other discharges
-`retractions.py`          ends that were a mistake; `late_facts.py`: what arrived while such an end was in force
+`retractions.py`          ends and level changes that were a mistake; `late_facts.py`: facts that arrived after an end
 `event_handlers.py`       rules for other services' events that lead to no review
 `reactions.py`            which event or deadline runs which rule
 `api/`                    routes and request bodies

@@ -37,6 +37,7 @@ from shared.contracts.plans import (
     ExpectedAnalyte,
     PlannedGoal,
     PlannedService,
+    ReviewOutcome,
     ReviewTrigger,
     WithdrawnReason,
 )
@@ -118,6 +119,21 @@ class Amendment(Value):
     clinician_signed_at: AwareDatetime | None = None
 
 
+class Completion(Value):
+    """What a clinical review led to, and what stood before it, for the case that it was completed by mistake."""
+
+    outcome: ReviewOutcome
+    drivers: tuple[Dimension, ...] | None = None
+    """What drives the level as the review found it; None where it did not look."""
+    drivers_before: tuple[Dimension, ...] = ()
+    loop: Loop | None = None
+    """Who was to do it."""
+    follows: PlansLoop | None = None
+    """What somebody had to do because of it."""
+    waited: Loop | None = None
+    """Who had to do that before, if somebody had."""
+
+
 class Review(Value):
     """A clinical review: something a clinician has to look at."""
 
@@ -136,6 +152,12 @@ class Review(Value):
     """The level of care has to be reassessed: completing the review names the drivers."""
     private: bool = False
     """Between clinician and patient: nothing about it is published."""
+    completion: Completion | None = None
+    """How it was done; None while it is open, and where it was superseded."""
+    gap_from_at: AwareDatetime | None = None
+    """From when something wrong was on record, where what passed meanwhile is to be looked at."""
+    gap_until_at: AwareDatetime | None = None
+    """When it was taken back."""
 
 
 class Week(Value):
@@ -184,6 +206,23 @@ class PendingLevel(Value):
 
     to_level: LevelOfCare
     effective_at: AwareDatetime
+    drivers: tuple[Dimension, ...] = ()
+    """What drives the level as it was decided."""
+    drivers_before: tuple[Dimension, ...] = ()
+    """What drove it until then, for the case that the change is taken back."""
+    waited: Loop | None = None
+    """Who was to move the person when it was decided."""
+
+
+class LevelTaken(Value):
+    """A change of level that took effect, and what it replaced, for the case that it is taken back."""
+
+    from_level: LevelOfCare
+    change: PendingLevel
+    next_appointment: Loop | None = None
+    """Who waited for the first session after an earlier step down."""
+    first_session: Loop | None = None
+    """Who had waited for it, once there was one."""
 
 
 class Transfer(Value):
@@ -289,6 +328,8 @@ class EpisodeState(CareState):
     """What holds of each session of the person's."""
     first_session: Loop | None = None
     """Who waited for the first session after a step down, once there was one."""
+    levels_taken: tuple[LevelTaken, ...] = ()
+    """Changes of level that took effect and hold, from the first to the last."""
     positives: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """Unexpected positives that hold, by screen: when the specimen was taken."""
     absences: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])

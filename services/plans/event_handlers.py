@@ -275,7 +275,8 @@ def restored(
     back = voiding.go_on(voiding.before(state), state, MEANWHILE, cause)
     if back.state.admission is None:
         return back
-    looked_at = reviews.request(back.state, ReviewTrigger.EPISODE_RESTORED, cause)
+    since, trigger = state.voided.at, ReviewTrigger.EPISODE_RESTORED
+    looked_at = reviews.request(back.state, trigger, cause, gap_from_at=since)
     return Decision(looked_at.state, (*back.events, *looked_at.events), back.handoffs)
 
 

@@ -103,7 +103,11 @@ def _said(before: Goal, after: Goal, new: Change, cause: Cause) -> list[Event]:
     if after.withdrawn is None or new.value is not None:
         amended = after.published() if new.amends and after.withdrawn is None else None
         updated = plans.GoalUpdated(
-            goal_id=goal_id, goal=amended, value=after.value, updated_at=cause.now
+            goal_id=goal_id,
+            goal=amended,
+            value=after.value,
+            achieved=None if after.value is None else after.achieved,
+            updated_at=cause.now,
         )
         events.append(updated)
     if after.withdrawn is not None:

@@ -43,6 +43,7 @@ NOT_PROVIDED_UNDONE: Final = LATE.rule(
     attendance.ScreenNotProvidedUndone, review_reasons.not_provided_undone
 )
 BREATH_UNDONE: Final = LATE.rule(attendance.BreathTestUndone, review_reasons.breath_undone)
+RESULT_UNDONE: Final = LATE.rule(attendance.ResultUndone, review_reasons.result_undone)
 INTERPRETATION_UNDONE: Final = LATE.rule(
     attendance.InterpretationUndone, review_reasons.interpretation_undone
 )

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.plans import episode_state, graduation, tables, transfers
-from services.plans.episode_state import EpisodeState, Outbound, PendingLevel
+from services.plans.episode_state import EpisodeState, LevelTaken, Outbound, PendingLevel
 from shared import endings, loops
 from shared.contracts import intake, plans
 from shared.contracts.codes import Dimension, LevelOfCare, PlansLoop, Value
@@ -18,6 +18,7 @@ from shared.contracts.intake import ReferralOutcome
 from shared.contracts.plans import Direction, DischargeKind
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Refused
+from shared.loops import Loop
 
 FIRST_SESSION_WITHIN: Final = timedelta(days=7)
 """After a step down, the first session at the new level follows within seven days. House rule."""
@@ -92,6 +93,7 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         drivers=state.drivers if new.drivers is None else new.drivers,
         effective_at=None if new.elsewhere else effective_at,
     )
+    waited, drivers = _before_it(state, cause)
     state = state.replace(drivers=recommended.drivers, level_change=None).disarm("level-effective")
     if new.elsewhere:
         state, cleared = loops.close(state, PlansLoop.LEVEL_CHANGE, cause.subject_id)
@@ -99,7 +101,13 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
             loops.open_loop(state, PlansLoop.TRANSFER, cause.subject_id, cause),
             (recommended, *cleared),
         )
-    pending = PendingLevel(to_level=new.to_level, effective_at=effective_at)
+    pending = PendingLevel(
+        to_level=new.to_level,
+        effective_at=effective_at,
+        drivers=recommended.drivers,
+        drivers_before=drivers,
+        waited=waited,
+    )
     if effective_at > cause.now:
         state = loops.open_loop(
             state,
@@ -112,6 +120,14 @@ def change_level(state: EpisodeState, new: NewLevel, cause: Cause) -> Decision[E
         return Decision(state, (recommended,))
     state, events = _take_effect(state, pending, cause)
     return Decision(state, (recommended, *events))
+
+
+def _before_it(state: EpisodeState, cause: Cause) -> tuple[Loop | None, tuple[Dimension, ...]]:
+    """Who was to move the person, and what drove the level, before any change that is decided and to come."""
+    if state.level_change is not None:
+        return state.level_change.waited, state.level_change.drivers_before
+    loop = state.loop(PlansLoop.LEVEL_CHANGE, cause.subject_id)
+    return (None if loop is None else loop.shown), state.drivers
 
 
 def _ready_to_step_down(
@@ -159,10 +175,17 @@ def _take_effect(
     )
     down = tables.direction(admission.level, pending.to_level) is Direction.DOWN
     moved = admission.replace(level=pending.to_level)
+    waiting = state.loop(PlansLoop.NEXT_APPOINTMENT, cause.subject_id)
+    taken = LevelTaken(
+        from_level=admission.level,
+        change=pending,
+        next_appointment=None if waiting is None else waiting.shown,
+        first_session=state.first_session,
+    )
     state, cleared = loops.close(
         state.replace(admission=moved, level_change=None), PlansLoop.LEVEL_CHANGE, cause.subject_id
     )
-    state = state.replace(first_session=None)
+    state = state.replace(first_session=None, levels_taken=(*state.levels_taken, taken))
     if down:
         state = loops.open_loop(
             state,

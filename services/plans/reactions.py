@@ -59,6 +59,7 @@ REACTIONS = Reactions(
     on(attendance.AbsenceThresholdUndone, late_facts.THRESHOLD_UNDONE, unless=undone),
     on(attendance.ScreenNotProvidedUndone, late_facts.NOT_PROVIDED_UNDONE, unless=undone),
     on(attendance.BreathTestUndone, late_facts.BREATH_UNDONE, unless=undone),
+    on(attendance.ResultUndone, late_facts.RESULT_UNDONE, unless=undone),
     on(attendance.InterpretationUndone, late_facts.INTERPRETATION_UNDONE, unless=undone),
     on(attendance.MutualSupportUndone, event_handlers.support_undone, unless=undone),
     on(attendance.FamilySessionUndone, event_handlers.family_undone, unless=undone),

@@ -1,4 +1,4 @@
-"""Ends of an episode that are taken back: the episode goes on as if they had not been.
+"""Ends of an episode and changes of level that are taken back: the episode goes on as if they had not been.
 
 What passed meanwhile is looked at by a clinician: a review asks for it, and stays open until it is done.
 """
@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from services.plans import episode_state, level_changes, reviews, treatment_plan
-from services.plans.episode_state import Ending, EpisodeState
+from services.plans import episode_state, level_changes, reviews, tables, treatment_plan
+from services.plans.episode_state import Ending, EpisodeState, LevelTaken, PendingLevel
 from services.plans.late_facts import LATE
 from shared import endings, loops
 from shared.contracts import plans
-from shared.contracts.codes import ClearedReason, MistakeReason, PlansLoop
-from shared.contracts.plans import DischargeKind, ReviewTrigger
+from shared.contracts.codes import ClearedReason, LevelOfCare, MistakeReason, PlansLoop
+from shared.contracts.plans import Direction, DischargeKind, ReviewTrigger
 from shared.decision import Cause, Decision, Events
 from shared.errors import NotYetKnown, Refused
 
@@ -52,7 +52,9 @@ def undo_discharge(
     facts = (*_what_led_to_it(ending, reason), undone, *escalated)
     state, cleared = level_changes.watch_first_session(state, cause)
     meanwhile = LATE.replay(treatment_plan.expect_plan(state, cause), late, cause)
-    looked_at = reviews.request(meanwhile.state, ReviewTrigger.DISCHARGE_UNDONE, cause)
+    looked_at = reviews.request(
+        meanwhile.state, ReviewTrigger.DISCHARGE_UNDONE, cause, gap_from_at=ending.discharged_at
+    )
     return Decision(looked_at.state, (*facts, *cleared, *meanwhile.events, *looked_at.events))
 
 
@@ -116,3 +118,88 @@ def undo_transfer(
     if under_way.level_change is not None:
         state = state.arm("level-effective", under_way.level_change.effective_at)
     return Decision(state, (event, *cleared, *escalated))
+
+
+def undo_level_change(
+    state: EpisodeState, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """Take back the last change of level: one that is still to take effect, else the one that did.
+
+    Earlier ones follow one by one. Where it took effect, a clinician looks at the time at the wrong level.
+    """
+    admission = episode_state.in_treatment(state)
+    if state.transfer is not None:
+        raise Refused(
+            "transfer-open",
+            "The person is being handed over.",
+            hint="Take the transfer back first: POST /episodes/{id}/transfer/undo.",
+        )
+    to_come = state.level_change
+    if to_come is not None:
+        state = state.replace(level_change=None).disarm("level-effective")
+        state, events = _as_before(state, to_come, cause)
+        return Decision(state, (_undone(admission.level, to_come, reason), *events))
+    if not state.levels_taken:
+        raise Refused(
+            "level-not-changed",
+            "No change of level is on record.",
+            hint="There is nothing to take back; a wrong level at admission is taken back with the admission.",
+        )
+    *earlier, last = state.levels_taken
+    state = state.replace(
+        admission=admission.replace(level=last.from_level),
+        levels_taken=tuple(earlier),
+        first_session=last.first_session,
+    )
+    state, events = _as_before(state, last.change, cause)
+    state, waiting = _first_session_before(state, last, cause)
+    looked_at = reviews.request(
+        state,
+        ReviewTrigger.LEVEL_CHANGE_UNDONE,
+        cause,
+        gap_from_at=last.change.effective_at,
+    )
+    undone = _undone(last.from_level, last.change, reason)
+    return Decision(looked_at.state, (undone, *events, *waiting, *looked_at.events))
+
+
+def _undone(
+    from_level: LevelOfCare, change: PendingLevel, reason: MistakeReason
+) -> plans.LevelOfCareChangeUndone:
+    return plans.LevelOfCareChangeUndone(
+        from_level=from_level,
+        to_level=change.to_level,
+        effective_at=change.effective_at,
+        reason=reason,
+    )
+
+
+def _as_before(
+    state: EpisodeState, change: PendingLevel, cause: Cause
+) -> episode_state.StateAndEvents:
+    """What drove the level drives it again, unless it was said anew; who was to move the person is to do so again."""
+    if state.drivers == change.drivers:
+        state = state.replace(drivers=change.drivers_before)
+    state, cleared = loops.close(
+        state, PlansLoop.LEVEL_CHANGE, cause.subject_id, ClearedReason.ENTERED_IN_ERROR
+    )
+    if change.waited is None:
+        return state, cleared
+    state, escalated = endings.reopened(state, (change.waited,))
+    return state, (*cleared, *escalated)
+
+
+def _first_session_before(
+    state: EpisodeState, taken: LevelTaken, cause: Cause
+) -> episode_state.StateAndEvents:
+    """Nobody waits for a first session after a step down that was none; who waited before it does again."""
+    events: Events = ()
+    if tables.direction(taken.from_level, taken.change.to_level) is Direction.DOWN:
+        state, cleared = loops.close(
+            state, PlansLoop.NEXT_APPOINTMENT, cause.subject_id, ClearedReason.ENTERED_IN_ERROR
+        )
+        waited = () if taken.next_appointment is None else (taken.next_appointment,)
+        state, escalated = endings.reopened(state, waited)
+        events = (*cleared, *escalated)
+    state, came = level_changes.watch_first_session(state, cause)
+    return state, (*events, *came)

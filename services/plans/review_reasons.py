@@ -98,6 +98,14 @@ def screen_resulted(
     return _unjudged(state.replace(invalid=(*others, event.screen_id)), event.screen_id, cause)
 
 
+def result_undone(
+    state: EpisodeState, event: attendance.ResultUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The laboratory said nothing of this specimen; what it said at another stage is said again."""
+    others = tuple(one for one in state.invalid if one != event.screen_id)
+    return Decision(*reviews.withdraw(state.replace(invalid=others), _validity(event.screen_id)))
+
+
 def _unjudged(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
     key, trigger = _validity(screen_id), ReviewTrigger.VALIDITY
     return reviews.request(state, trigger, cause, because=key, about=screen_id)

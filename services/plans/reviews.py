@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.plans import episode_state
-from services.plans.episode_state import EpisodeState, Review
-from shared import calendar, loops
+from services.plans.episode_state import Completion, EpisodeState, Review
+from shared import calendar, endings, loops
 from shared.contracts import plans
-from shared.contracts.codes import ClearedReason, Dimension, PlansLoop
+from shared.contracts.codes import ClearedReason, Dimension, MistakeReason, PlansLoop
 from shared.contracts.plans import ReviewOutcome, ReviewTrigger
 from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, NotYetKnown, Refused, Unknown
+from shared.loops import Loop
 
 REASSESS_WITHIN: Final = timedelta(days=14)
 """Two unexpected positives, or a positive and absences, this close together ask for a new look at the level."""
@@ -42,10 +43,12 @@ def request(
     due_at: datetime | None = None,
     private: bool = False,
     after_end: bool = False,
+    gap_from_at: datetime | None = None,
 ) -> Decision[EpisodeState]:
     """Open a review, unless one for the same reason or of the same thing exists, or the episode has ended.
 
-    `because` names the fact that asks for it, for the case that it is taken back (`withdraw`).
+    `because` names the fact that asks for it, for the case that it is taken back (`withdraw`). `gap_from_at` is since
+    when a mistake stood that is taken back now: what passed until now is looked at.
     """
     if state.discharged is not None and not after_end:
         return Decision(state)
@@ -54,7 +57,7 @@ def request(
             continue
         if item.open:
             reasons = tuple(sorted({*item.because, because or cause.id}))
-            more = item.replace(because=reasons)
+            more = _wider(item.replace(because=reasons), gap_from_at, cause)
             return Decision(state.replace(reviews={**state.reviews, review_id: more}))
         if about is not None and item.about == about:
             return Decision(state)
@@ -67,23 +70,41 @@ def request(
         because=(because or cause.id,),
         private=private,
     )
+    item = _wider(item, gap_from_at, cause)
     state = state.replace(reviews={**state.reviews, review_id: item})
     state = loops.open_loop(state, PlansLoop.CLINICAL_REVIEW, review_id, cause, deadline_at=due_at)
     if private:
         return Decision(state)
     event = plans.ClinicalReviewRequested(
-        review_id=review_id, trigger=trigger, trigger_event_id=cause.id, due_at=due_at
+        review_id=review_id,
+        trigger=trigger,
+        trigger_event_id=cause.id,
+        due_at=due_at,
+        gap_from_at=item.gap_from_at,
+        gap_until_at=item.gap_until_at,
     )
     return Decision(state, (event,))
+
+
+def _wider(item: Review, gap_from_at: datetime | None, cause: Cause) -> Review:
+    """The review also is about what passed since then; the time that it was about already stays in it."""
+    if gap_from_at is None:
+        return item
+    since = min(item.gap_from_at or gap_from_at, gap_from_at)
+    return item.replace(gap_from_at=since, gap_until_at=cause.now)
 
 
 def withdraw(state: EpisodeState, because: str) -> episode_state.StateAndEvents:
     """A fact that asked for a review does not hold: what no other fact asks for needs nobody to look any more."""
     events: Events = ()
     for review_id, item in state.reviews.items():
-        if not item.open or because not in item.because:
+        if because not in item.because:
             continue
         left = tuple(reason for reason in item.because if reason != because)
+        if not item.open:  # nothing is to be done about it, unless it was completed by mistake
+            done = item.replace(because=left)
+            state = state.replace(reviews={**state.reviews, review_id: done})
+            continue
         asked = item.replace(because=left, open=bool(left), superseded=not left)
         state = state.replace(reviews={**state.reviews, review_id: asked})
         if not left:
@@ -170,18 +191,86 @@ def complete(
             "This review asks for the level of care to be looked at anew.",
             hint="Name the dimensions that drive the level now, also when there are none.",
         )
-    closed = item.replace(open=False)
+    follows = _follows(state, outcome)
+    completion = Completion(
+        outcome=outcome,
+        drivers=drivers,
+        drivers_before=state.drivers,
+        loop=_shown(state, PlansLoop.CLINICAL_REVIEW, review_id),
+        follows=follows,
+        waited=None if follows is None else _shown(state, follows, cause.subject_id),
+    )
+    closed = item.replace(open=False, completion=completion)
     state = state.replace(reviews={**state.reviews, review_id: closed})
     if drivers is not None:
         state = state.replace(drivers=drivers)
     state, cleared = loops.close(state, PlansLoop.CLINICAL_REVIEW, review_id)
-    follows = LOOP_OF_OUTCOME.get(outcome)
-    decided = follows is PlansLoop.LEVEL_CHANGE and state.level_change is not None
-    if follows is not None and state.admission is not None and not decided:
-        state = (
-            state if state.discharged else loops.open_loop(state, follows, cause.subject_id, cause)
-        )
+    if follows is not None:
+        state = loops.open_loop(state, follows, cause.subject_id, cause)
     if item.private:
         return Decision(state, cleared)
     event = plans.ClinicalReviewCompleted(review_id=review_id, outcome=outcome)
     return Decision(state, (event, *cleared))
+
+
+def _follows(state: EpisodeState, outcome: ReviewOutcome) -> PlansLoop | None:
+    """What somebody has to do because of an outcome; a change of level that is decided already needs nobody."""
+    follows = LOOP_OF_OUTCOME.get(outcome)
+    decided = follows is PlansLoop.LEVEL_CHANGE and state.level_change is not None
+    if decided or state.admission is None or state.discharged is not None:
+        return None
+    return follows
+
+
+def _shown(state: EpisodeState, kind: PlansLoop, loop_id: str) -> Loop | None:
+    loop = state.loop(kind, loop_id)
+    return None if loop is None else loop.shown
+
+
+def undo(
+    state: EpisodeState, review_id: str, reason: MistakeReason, cause: Cause
+) -> Decision[EpisodeState]:
+    """The review was completed by mistake: it is to be done, by whom and when it was. What it led to is withdrawn.
+
+    One that ended with the episode, or was superseded, was not completed by anybody.
+    """
+    episode_state.in_treatment(state)
+    item = state.reviews.get(review_id)
+    if item is None:
+        raise Unknown("review")
+    made = item.completion
+    if item.open or made is None:
+        raise Refused(
+            "review-not-completed",
+            "Nobody has completed this review.",
+            hint="There is nothing to take back; an open review is completed as it should be.",
+        )
+    if not item.because:
+        raise Refused(
+            "review-not-asked-for",
+            "What this review was about was taken back since.",
+            hint="There is nothing left to look at.",
+        )
+    again = item.replace(open=True, completion=None)
+    state = state.replace(reviews={**state.reviews, review_id: again})
+    if made.drivers is not None and made.drivers == state.drivers:
+        state = state.replace(drivers=made.drivers_before)
+    state, events, waited = _not_followed(state, made, cause)
+    back = [one for one in (made.loop, waited) if one is not None]
+    state, escalated = endings.reopened(state, back)
+    undone = plans.ClinicalReviewUndone(
+        review_id=review_id, outcome=made.outcome, due_at=item.due_at, reason=reason
+    )
+    facts = () if item.private else (undone,)
+    return Decision(reassessed(state), (*facts, *events, *escalated))
+
+
+def _not_followed(
+    state: EpisodeState, made: Completion, cause: Cause
+) -> tuple[EpisodeState, Events, Loop | None]:
+    """What somebody has to do because of the review is withdrawn, unless it is done; and who had to do it before."""
+    if made.follows is None or state.loop(made.follows, cause.subject_id) is None:
+        return state, (), None
+    error = ClearedReason.ENTERED_IN_ERROR
+    state, cleared = loops.close(state, made.follows, cause.subject_id, error)
+    return state, cleared, made.waited

@@ -536,7 +536,7 @@ class ParticipationResumed(AttendanceEvent, consumers=("plans", "followup")):
     """The reason why the pause ended."""
 
 
-class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans",)):
+class WeeklyHoursEvaluated(AttendanceEvent, consumers=("plans", "followup")):
     """The minutes of one week of the episode were counted and compared with the level's threshold.
 
     Published when the week is over, and again after a correction. The latest event about a week holds.
@@ -672,6 +672,50 @@ class ScreenResulted(AttendanceEvent, consumers=("plans",)):
     """Whether the specimen can be judged, and if not, why."""
     panel: PanelCode
     """The panel, which is the list of analytes that the laboratory tests for."""
+
+
+class ScreenOrderUndone(AttendanceEvent, consumers=("followup",)):
+    """A screen was ordered by mistake: nobody is expected for it.
+
+    Retracts `ScreenOrdered`: followup knows of no visit. Screen: ordered > none.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class SpecimenUndone(AttendanceEvent, consumers=("followup",)):
+    """The specimen was none of this person's for this screen: it is waited for again.
+
+    Retracts `SpecimenCollected` and the links of its chain; what was found in it is retracted by `ResultUndone` and
+    `InterpretationUndone`. The laboratory drops it, followup knows of the visit. Screen: > ordered.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    collected_at: Timestamp
+    """The collection that is taken back."""
+    window_ends_at: Timestamp
+    """When the specimen is due."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
+
+
+class ResultUndone(AttendanceEvent, consumers=("plans",)):
+    """A result belongs to another specimen.
+
+    Retracts `ScreenResulted` of this stage: plans forgets that the specimen could not be judged. What another stage
+    said holds, and is said again. Screen: resulted > in custody.
+    """
+
+    screen_id: ScreenId
+    """The screen."""
+    stage: ScreenStage = Field(examples=["presumptive"])
+    """Which of its results it was."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why it is taken back."""
 
 
 class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):

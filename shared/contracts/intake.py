@@ -400,6 +400,37 @@ class ConsentRevoked(IntakeEvent, subject="person"):
     """Whether something was disclosed under the consent before. Such a disclosure stays in the accounting."""
 
 
+class ConsentUndone(IntakeEvent, subject="person"):
+    """The person never gave this consent: it was recorded for the wrong person, or was not signed.
+
+    Nothing more may be sent under it, and what is queued is dropped; reporting no longer counts it. Retracts
+    `ConsentGranted`. Consent: any > none.
+    """
+
+    consent_id: ConsentId
+    """The consent."""
+    in_reliance: bool = Field(examples=[True])
+    """Whether something was already disclosed under it: that stays in the accounting, and is reviewed."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
+
+
+class ConsentRevocationUndone(IntakeEvent, subject="person"):
+    """The person did not take the consent back: the revocation was recorded by mistake, and the consent holds again.
+
+    Partners asks for what it covers again, reporting counts it. Retracts `ConsentRevoked` of that moment, from now on:
+    while it was on record nothing was allowed. An earlier revocation or an end of the consent holds all the same.
+    Consent: revoked > active.
+    """
+
+    consent_id: ConsentId
+    """The consent."""
+    revoked_at: Timestamp
+    """The revocation that was none."""
+    reason: MistakeReason = Field(examples=["not_intended"])
+    """Why."""
+
+
 class ConsentExpired(IntakeEvent, subject="person"):
     """A consent ended by its last day or by the event that it names.
 

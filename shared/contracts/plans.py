@@ -128,6 +128,7 @@ class ReviewTrigger(OpenEnum):
     RETURN_TO_USE = "return_to_use", "A reported return to use."
     ADHERENCE = "adherence", "A prescribed medication that was not found."
     DISCHARGE_UNDONE = "discharge_undone", "A discharge that was undone."
+    LEVEL_CHANGE_UNDONE = "level_change_undone", "A change of level that was undone."
     EPISODE_RESTORED = (
         "episode_restored",
         "An episode that was restored after it had been entered in error or merged.",
@@ -292,6 +293,9 @@ class GoalUpdated(PlansEvent, consumers=("followup",)):
     """The whole goal after a change. Absent if the goal was only measured."""
     value: Quantity | None = Field(default=None, examples=[2.0])
     """The measured value, in the unit of the goal. Absent if nothing was measured."""
+    achieved: bool | None = Field(default=None, examples=[False])
+    """Whether the last measurement reaches the target. A goal that no longer reaches it is open. Absent if the goal was
+    never measured."""
     updated_at: Timestamp
     """The time of the measurement or the change."""
 
@@ -299,7 +303,7 @@ class GoalUpdated(PlansEvent, consumers=("followup",)):
 class GoalAchieved(PlansEvent, consumers=("followup",)):
     """A goal of the treatment plan was achieved.
 
-    Published when the target is reached.
+    Published when the target is reached. A later `GoalUpdated` with `achieved: false` retracts it.
     """
 
     goal_id: GoalId
@@ -422,6 +426,11 @@ class ClinicalReviewRequested(PlansEvent, consumers=("followup",)):
     """The `ce_id` of the event that calls for the review."""
     due_at: Timestamp
     """The time by which the review has to be completed."""
+    gap_from_at: Timestamp | None = Field(default=None, examples=["2026-03-04T07:00:00Z"])
+    """The time at which a mistake was recorded that was later undone. Absent if the review has another trigger."""
+    gap_until_at: Timestamp | None = Field(default=None, examples=["2026-03-09T07:00:00Z"])
+    """The time at which the mistake was undone. The review covers what happened in between. Absent if the review has
+    another trigger."""
 
 
 class ClinicalReviewOverdue(PlansEvent, consumers=("followup",)):
@@ -449,6 +458,23 @@ class ClinicalReviewCompleted(PlansEvent, consumers=("attendance", "followup")):
     """Identifies the clinical review."""
     outcome: ReviewOutcome = Field(examples=["intensify"])
     """The decision of the clinician."""
+
+
+class ClinicalReviewUndone(PlansEvent, consumers=("attendance", "followup")):
+    """A clinical review was completed by mistake: it is to be done after all.
+
+    Retracts `ClinicalReviewCompleted`: attendance waits for no definitive test that it asked for, followup holds
+    further outreach again. Review: closed > open.
+    """
+
+    review_id: ReviewId
+    """The review."""
+    outcome: ReviewOutcome = Field(examples=["intensify"])
+    """What had been decided."""
+    due_at: Timestamp
+    """When it has to be done: as before."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup")):
@@ -482,6 +508,24 @@ class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followu
     """The level of care after the change."""
     effective_at: Timestamp
     """The time from which the new level holds."""
+
+
+class LevelOfCareChangeUndone(PlansEvent, consumers=("intake", "attendance", "followup")):
+    """The person did not change to that level: the change was recorded by mistake, or decided by mistake.
+
+    Retracts `LevelOfCareChanged`, or before it took effect `LevelOfCareChangeRecommended`: attendance asks for the
+    hours of the level before, intake looks for a place again where it did, followup expects no first session. Episode:
+    active or change pending > active.
+    """
+
+    from_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "2.5"}])
+    """The level before, which holds."""
+    to_level: Level
+    """The level that was none of the person's."""
+    effective_at: Timestamp
+    """From when it was to hold."""
+    reason: MistakeReason = Field(examples=["wrong_person"])
+    """Why."""
 
 
 class TransferRequested(PlansEvent, consumers=("intake",)):

@@ -31,6 +31,7 @@ from shared.contracts.codes import ClearedReason, FollowupLoop, PlansLoop
 from shared.contracts.event import Event
 from shared.contracts.followup import CircumstanceKind, OutreachCause
 from shared.contracts.plans import DischargeKind
+from tests.unit.attendance.screened import Screened
 from tests.unit.attendance.world import Episode, admission
 from tests.unit.followup import world as in_followup
 from tests.unit.intake.world import at_stage
@@ -68,6 +69,16 @@ def aftercare_in_plans() -> History:
     return history
 
 
+def looked_for_elsewhere() -> History:
+    """Another level suits the person better than those of the program: somebody looks for a place."""
+    history = at_stage("oriented")
+    elsewhere = fact(
+        plans.LevelOfCareChangeRecommended, to_level=in_plans.RESIDENTIAL, effective_at=None
+    )
+    history.hear(elsewhere)
+    return history
+
+
 def left_intake() -> History:
     history = at_stage("oriented")
     history.hear(fact(plans.EpisodeDischarged, discharged_at=history.now))
@@ -88,6 +99,7 @@ POSITIVE = (
 NEGATIVE = fact(attendance.ScreenInterpreted, screen_id=SCREEN, classification=ScreenClass.NEGATIVE)
 READ_BACK = fact(attendance.InterpretationUndone, screen_id=SCREEN)
 INVALID = fact(attendance.ScreenResulted, screen_id=SCREEN, validity=SpecimenValidity.DILUTE)
+NO_RESULT = fact(attendance.ResultUndone, screen_id=SCREEN)
 JAIL = fact(
     followup.CircumstanceRecorded,
     circumstance_id=uid("jail"),
@@ -114,6 +126,15 @@ STILL_OURS = (
     fact(plans.DischargeUndone, kind=DischargeKind.TRANSFERRED, discharged_at=START + DAY),
     fact(plans.TransferUndone),
 )
+TO_LESS = {"to_level": in_plans.LOWER, "effective_at": START}
+LESS = (
+    fact(plans.LevelOfCareChangeRecommended, to_level=in_plans.LOWER, effective_at=START),
+    fact(plans.LevelOfCareChanged, from_level=in_plans.SAME, **TO_LESS),
+)
+NOT_LESS = fact(plans.LevelOfCareChangeUndone, from_level=in_plans.SAME, **TO_LESS)
+REVIEW = {"review_id": uid("review"), "outcome": plans.ReviewOutcome.DEFINITIVE_TEST}
+CERTAIN = (fact(plans.ClinicalReviewCompleted, **REVIEW),)
+NOT_REVIEWED = fact(plans.ClinicalReviewUndone, **REVIEW)
 MOVED = {"session_id": uid("evening"), "starts_at": START + 2 * DAY}
 
 
@@ -180,6 +201,21 @@ def missed_once() -> History:
     return history
 
 
+def reviewed_in_followup() -> History:
+    history = in_followup.in_program()
+    history.hear(fact(plans.ClinicalReviewRequested, review_id=uid("review")))
+    return history
+
+
+def confirmed_in_attendance() -> History:
+    """A presumptive positive is interpreted, and a review may ask to be certain."""
+    history = Screened()
+    history.collect()
+    history.result("cocaine", stage=attendance.ScreenStage.PRESUMPTIVE)
+    history.interpret()
+    return history
+
+
 def screen_ordered() -> History:
     history = in_followup.in_program()
     history.hear(fact(attendance.ScreenOrdered, screen_id=SCREEN))
@@ -202,11 +238,15 @@ CHASED_FROM_NOW = {
     "lost_at": "silence was said when it was reached by what was known",
     "ended": "what contact ended is remembered: it may be taken back again",
 }
-REMEMBERED = {"reopened_from": "a readmission that was asked for after that end is nothing"}
+GAPPED = {"gaps": "the time that an end covered is remembered: nothing could be made up in it"}
+MADE_UP_FROM_NOW = {
+    "loops": "a make-up is booked within a day from when it is known to be needed",
+    "deadlines": "a make-up is booked within a day from when it is known to be needed",
+}
 CANCELLED = (fact(attendance.SessionCancelled),)
 TAKES_PLACE = (fact(attendance.SessionCancellationUndone),)
 ROWS: Final = (
-    Row("intake", oriented_in_intake, (LEFT,), (HERE,), differs=REMEMBERED),
+    Row("intake", oriented_in_intake, (LEFT,), (HERE,)),
     Row("intake", oriented_in_intake, (DIED,), (LIVES,)),
     Row("intake", left_intake, (DIED,), (LIVES,), name="circumstance-undone after the end"),
     Row("intake", placed_in_intake, (DIED,), (LIVES,), name="circumstance-undone on the way"),
@@ -229,8 +269,18 @@ ROWS: Final = (
         ),
         name="return-to-use-undone with the way back",
     ),
+    Row("intake", oriented_in_intake, LESS, (NOT_LESS,)),
+    Row(
+        "intake",
+        looked_for_elsewhere,
+        LESS,
+        (NOT_LESS,),
+        name="level-of-care-change-undone, sent on",
+    ),
     # plans
     Row("plans", in_plans.with_plan, POSITIVE, (READ_BACK,)),
+    Row("plans", in_plans.with_plan, (INVALID,), (NO_RESULT,)),
+    Row("plans", in_plans.with_plan, (INVALID, *POSITIVE), (NO_RESULT, READ_BACK), name="both"),
     Row("plans", in_plans.with_plan, POSITIVE, (NEGATIVE,), name="screen-interpreted anew"),
     Row(
         "plans",
@@ -330,15 +380,18 @@ ROWS: Final = (
     ),
     # attendance
     Row("attendance", Episode, (fact(plans.TransferInitiated),), (fact(plans.TransferUndone),)),
-    Row("attendance", Episode, HANDED_OVER, STILL_OURS),
+    Row("attendance", Episode, HANDED_OVER, STILL_OURS, differs=GAPPED),
     Row(
         "attendance",
         Episode,
         (fact(plans.ProgramGraduated), LEFT),
         (fact(plans.GraduationUndone), HERE),
+        differs=GAPPED,
     ),
-    Row("attendance", Episode, (LEFT,), (HERE,)),
-    Row("attendance", Episode, (JAIL,), (NEVER_JAILED,)),
+    Row("attendance", confirmed_in_attendance, CERTAIN, (NOT_REVIEWED,)),
+    Row("attendance", Episode, (LEFT,), (HERE,), differs=GAPPED),
+    Row("attendance", Episode, LESS[1:], (NOT_LESS,), differs=MADE_UP_FROM_NOW),
+    Row("attendance", Episode, (JAIL,), (NEVER_JAILED,), differs=MADE_UP_FROM_NOW),
     *(
         Row(name, begun, (admitted,), (fact(intake.AdmissionUndone),), differs=WITHDRAWN)
         for name, begun, admitted in (
@@ -357,6 +410,8 @@ ROWS: Final = (
         for said, undone in (
             ((LEFT,), (HERE,)),
             ((fact(plans.TransferInitiated),), (fact(plans.TransferUndone),)),
+            (LESS, (NOT_LESS,)),
+            (LESS[:1], (NOT_LESS,)),
             (HANDED_OVER, STILL_OURS),
             (
                 (fact(plans.GraduationApproved), fact(plans.ProgramGraduated), LEFT),
@@ -377,6 +432,27 @@ ROWS: Final = (
         (READ_BACK,),
         differs=SCREEN_OVER,
         name="interpretation-undone of a screen that was ordered",
+    ),
+    Row("followup", reviewed_in_followup, CERTAIN, (NOT_REVIEWED,)),
+    Row(
+        "followup",
+        in_care,
+        (fact(attendance.ScreenOrdered, screen_id=SCREEN),),
+        (fact(attendance.ScreenOrderUndone, screen_id=SCREEN),),
+    ),
+    Row(
+        "followup",
+        screen_ordered,
+        POSITIVE[:1],
+        (
+            READ_BACK,
+            fact(
+                attendance.SpecimenUndone,
+                screen_id=SCREEN,
+                window_ends_at=attendance.ScreenOrdered.example().window_ends_at,
+            ),
+        ),
+        name="specimen-undone of a screen that was ordered",
     ),
     *(
         Row(

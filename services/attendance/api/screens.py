@@ -26,7 +26,7 @@ from services.attendance.laboratory.panels import (
     Measurements,
     temperature_in_range,
 )
-from services.attendance.screening import breath_tests, random_draw, screens
+from services.attendance.screening import breath_tests, random_draw, screen_mistakes, screens
 from services.attendance.settings import laboratory
 from shared.contracts.attendance import (
     CustodyHolder,
@@ -105,6 +105,12 @@ class RecordResult(OfEpisode):
     analytes: Annotated[tuple[AnalyteLine, ...], Field(max_length=50)] = ()
     measured: MeasuredLine | None = None
     reported_at: AwareDatetime | None = None
+
+
+class UndoResult(TakeBackOf):
+    """Which of the results of a screen is another specimen's, and why it is here."""
+
+    stage: ScreenStage
 
 
 class AskDefinitive(OfEpisode):
@@ -196,6 +202,27 @@ async def collect_specimen(
     )
 
 
+@router.post("/screens/{screen_id}/undo")
+async def undo_order(call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
+    """Take back an order, such as one for another person. Nobody is expected for it any more."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: screen_mistakes.undo_order(state, screen_id, body.reason, cause),
+    )
+
+
+@router.post("/screens/{screen_id}/collect/undo")
+async def undo_specimen(
+    call: ScreenAmender, screen_id: SubjectId, body: TakeBackOf
+) -> RecordAnswer:
+    """Take back a specimen that is none of this person's, with its results and what was made of them."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: screen_mistakes.undo_specimen(state, screen_id, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
 @router.post("/screens/{screen_id}/custody")
 async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> RecordAnswer:
     """Record the next link of the chain of custody. The collection is link 1; a gap is refused."""
@@ -225,7 +252,9 @@ async def undo_not_provided(
     """Take back that there is no specimen, such as a refusal that was another person's."""
     return await call.execute(
         EPISODE(body.episode_id),
-        lambda state, cause: screens.undo_not_provided(state, screen_id, body.reason, cause),
+        lambda state, cause: screen_mistakes.undo_not_provided(
+            state, screen_id, body.reason, cause
+        ),
     )
 
 
@@ -253,6 +282,18 @@ async def record_result(call: Staff, screen_id: SubjectId, body: RecordResult) -
     return await call.execute(
         EPISODE(body.episode_id),
         lambda state, cause: screens.record_result(state, screen_id, report, laboratory(), cause),
+    )
+
+
+@router.post("/screens/{screen_id}/results/undo")
+async def undo_result(call: ScreenAmender, screen_id: SubjectId, body: UndoResult) -> RecordAnswer:
+    """Take back a result that is of another specimen, and what was made of it."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: screen_mistakes.undo_result(
+            state, screen_id, body.stage, body.reason, cause
+        ),
+        wait_for_handoffs=True,
     )
 
 
@@ -286,7 +327,9 @@ async def undo_interpretation(
     """Take back what was made of a result; it waits to be interpreted again."""
     return await call.execute(
         EPISODE(body.episode_id),
-        lambda state, cause: screens.undo_interpretation(state, screen_id, body.reason, cause),
+        lambda state, cause: screen_mistakes.undo_interpretation(
+            state, screen_id, body.reason, cause
+        ),
         wait_for_handoffs=True,
     )
 

@@ -45,6 +45,8 @@ class LevelFrom(Value):
 
     level: LevelOfCare
     effective_at: datetime
+    seats: tuple[str, ...] = ()
+    """Groups in which the person had a seat until then, for the case that the change is taken back."""
 
 
 class Said(Value):

@@ -206,13 +206,22 @@ def gone(state: EpisodeState) -> SeatReleaseReason | None:
     return SeatReleaseReason.MOVED if _holds(state, state.transferred_at) else None
 
 
-def moved(state: EpisodeState, cause: Cause) -> Handoffs:
-    """At another level of care the groups of the former one are not the person's any more."""
-    return tuple(
-        _release(cause, group, SeatReleaseReason.MOVED)
-        for group, seat in state.seats.items()
-        if _moved_on(state, seat.level_code, cause.now)
+def moved(state: EpisodeState, cause: Cause) -> tuple[EpisodeState, Handoffs]:
+    """At another level of care the groups of the former one are not the person's any more.
+
+    The change that took these seats remembers them, for the case that it is taken back.
+    """
+    left = tuple(
+        group for group, seat in state.seats.items() if _moved_on(state, seat.level_code, cause.now)
     )
+    if not left:
+        return state, ()
+    held = max((at for at, one in enumerate(state.levels) if one.effective_at <= cause.now))
+    change = state.levels[held]
+    change = change.replace(seats=tuple(dict.fromkeys((*change.seats, *left))))
+    levels = (*state.levels[:held], change, *state.levels[held + 1 :])
+    released = (_release(cause, group, SeatReleaseReason.MOVED) for group in left)
+    return state.replace(levels=levels), tuple(released)
 
 
 def watch_level(state: EpisodeState, cause: Cause) -> EpisodeState:
@@ -225,7 +234,8 @@ def watch_level(state: EpisodeState, cause: Cause) -> EpisodeState:
 
 def level_takes_effect(state: EpisodeState, cause: Cause) -> Decision[EpisodeState]:
     """The day of a change of level has come."""
-    return Decision(watch_level(state, cause), (), moved(state, cause))
+    state, released = moved(watch_level(state, cause), cause)
+    return Decision(state, (), released)
 
 
 # --- the waiting list ------------------------------------------------------------------------------------

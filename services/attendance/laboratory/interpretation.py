@@ -116,6 +116,8 @@ class Screen(Value):
     """The latest result of each stage."""
     definitive_asked_at: datetime | None = None
     definitive_reason: DefinitiveReason | None = None
+    definitive_review_id: str | None = None
+    """The clinical review that asked for it, where one did."""
     not_provided: NotProvidedKind | None = None
     not_provided_at: datetime | None = None
     unable_reason: UnableReason | None = None

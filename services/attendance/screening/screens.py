@@ -35,10 +35,9 @@ from shared.contracts.attendance import (
     ScreenReason,
     ScreenStage,
 )
-from shared.contracts.codes import AttendanceLoop, MistakeReason, PanelCode, Value
+from shared.contracts.codes import AttendanceLoop, PanelCode, Value
 from shared.decision import Cause, Decision, Events
 from shared.errors import Invalid, Refused, Unknown
-from shared.retractions import holding, taken_back
 
 WINDOW: Final = timedelta(hours=4)
 """From notification to specimen. House rule."""
@@ -135,7 +134,7 @@ def collect(
         raise Refused(
             "specimen-already-collected",
             "The specimen was collected before.",
-            hint="Read the screen; a mistake about the specimen is a new order.",
+            hint="Read the screen; if that was a mistake, take it back: POST /screens/{id}/collect/undo.",
         )
     event = attendance.SpecimenCollected(
         screen_id=screen_id,
@@ -208,7 +207,7 @@ def not_provided(
         raise Refused(
             "specimen-already-collected",
             "There is a specimen.",
-            hint="Read the screen; a mistake about the specimen is a new order.",
+            hint="Read the screen; if that was a mistake, take it back: POST /screens/{id}/collect/undo.",
         )
     if (kind is NotProvidedKind.UNABLE) != (reason is not None):
         raise Invalid(
@@ -282,7 +281,12 @@ def _reported_in_time(collected_at: datetime, reported_at: datetime, now: dateti
 
 
 def ask_definitive(
-    state: EpisodeState, screen_id: str, reason: DefinitiveReason, cause: Cause
+    state: EpisodeState,
+    screen_id: str,
+    reason: DefinitiveReason,
+    cause: Cause,
+    *,
+    review_id: str | None = None,
 ) -> Decision[EpisodeState]:
     """Send the specimen for a definitive test: when a result is contested or consequential, and never as a habit."""
     known(state)
@@ -305,8 +309,9 @@ def ask_definitive(
             "The result is definitive.",
             hint="Nothing is left to confirm; interpret the result.",
         )
-    update = {"definitive_asked_at": cause.now, "definitive_reason": reason}
-    asked = screen.replace(**update)
+    asked = screen.replace(
+        definitive_asked_at=cause.now, definitive_reason=reason, definitive_review_id=review_id
+    )
     state, events, handoffs = settle(state, screen_id, asked, cause)
     return Decision(state, events, handoffs)
 
@@ -329,7 +334,21 @@ def review_completed(
     if not presumptive:
         return Decision(state)
     _, screen_id = max(presumptive)
-    return ask_definitive(state, screen_id, DefinitiveReason.CLINICAL_REVIEW, cause)
+    why = DefinitiveReason.CLINICAL_REVIEW
+    return ask_definitive(state, screen_id, why, cause, review_id=event.review_id)
+
+
+def review_undone(
+    state: EpisodeState, event: plans.ClinicalReviewUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """Nobody asked for a definitive test; one whose result is here has been done."""
+    for screen_id, screen in state.screens.items():
+        if screen.awaits_definitive and screen.definitive_review_id == event.review_id:
+            unasked = screen.replace(
+                definitive_asked_at=None, definitive_reason=None, definitive_review_id=None
+            )
+            return Decision(*settle(state, screen_id, unasked, cause))
+    return Decision(state)
 
 
 def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[EpisodeState]:
@@ -384,40 +403,6 @@ def interpret(state: EpisodeState, screen_id: str, cause: Cause) -> Decision[Epi
         )
         facts = (interpreted, failed)
     return Decision(state, (*facts, *events), handoffs, {"classification": meaning})
-
-
-# --- taken back ------------------------------------------------------------------------------------------
-
-
-def undo_interpretation(
-    state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
-) -> Decision[EpisodeState]:
-    """What was made of the result was a mistake: it waits to be interpreted again."""
-    known(state)
-    of(state, screen_id)
-    made = {key: one for key, one in state.screens.items() if one.interpreted is not None}
-    screen = holding(state, made, screen_id, "interpretation")
-    without = screen.replace(interpreted=None)
-    event = attendance.InterpretationUndone(screen_id=screen_id, reason=reason)
-    state, events, handoffs = settle(state, screen_id, without, cause)
-    return Decision(taken_back(state, screen_id, "interpretation"), (event, *events), handoffs)
-
-
-def undo_not_provided(
-    state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
-) -> Decision[EpisodeState]:
-    """That there is no specimen was a mistake: it is waited for again."""
-    known(state)
-    of(state, screen_id)
-    closed = {key: one for key, one in state.screens.items() if one.not_provided is not None}
-    screen = holding(state, closed, screen_id, "not-provided")
-    kind = screen.not_provided
-    if kind is None:
-        raise ValueError("it was looked up as not provided")
-    waited_for = screen.replace(not_provided=None, not_provided_at=None, unable_reason=None)
-    event = attendance.ScreenNotProvidedUndone(screen_id=screen_id, kind=kind, reason=reason)
-    state, events, handoffs = settle(state, screen_id, waited_for, cause)
-    return Decision(taken_back(state, screen_id, "not-provided"), (event, *events), handoffs)
 
 
 # --- what staff see -----------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def discharged(
     before = state
     discharge = Discharge(kind=event.kind, discharged_at=event.discharged_at)
     state, ended = contact.close_outreach(state, ClearedReason.EPISODE_CLOSED)
-    state = state.replace(discharge=discharge, reviews={}, plan_review={}, hours_short={})
+    state = state.replace(discharge=discharge, reviews={}, plan_review={}, weeks_short={})
     state = contact.arm_silence(state)
     if event.kind in episode_state.NO_CONTACT:
         state, stopped = contact.close_everything(state, ClearedReason.EPISODE_CLOSED)

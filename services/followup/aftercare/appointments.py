@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from services.followup import event_handlers
 from services.followup.episode import contact
-from services.followup.episode.episode_state import EpisodeState, StateAndEvents
+from services.followup.episode.episode_state import EpisodeState, LevelBefore, StateAndEvents
 from shared import calendar, loops
 from shared.contracts import plans
 from shared.contracts.codes import ClearedReason, FollowupLoop, LevelOfCare
@@ -40,12 +40,37 @@ def level_changed(
 ) -> Decision[EpisodeState]:
     """The level that holds; whether a session there has to follow is decided by `refresh`."""
     gone = ("change_recommended", event_handlers.RECOMMENDED)
+    before = LevelBefore(
+        effective_at=event.effective_at,
+        to_level=event.to_level.code,
+        level=state.level,
+        step_down_at=state.step_down_at,
+        changed_at=state.path.get("level_changed"),
+    )
     state = event_handlers.on_path(state, gone, level_changed=event.effective_at)
     down = _hours_rank(event.to_level) < _hours_rank(event.from_level)
     return Decision(
         state.replace(
             level=event.to_level.code,
+            levels_before=(*state.levels_before, before),
             step_down_at=event.effective_at if down else None,
+        )
+    )
+
+
+def level_change_undone(
+    state: EpisodeState, event: plans.LevelOfCareChangeUndone, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The level before holds; one that had not taken effect was only looked for."""
+    said = (event.to_level.code, event.effective_at)
+    if not state.levels_before or said != state.levels_before[-1].said:
+        return Decision(event_handlers.on_path(state, ("change_recommended",)))
+    *earlier, last = state.levels_before
+    again = {} if last.changed_at is None else {"level_changed": last.changed_at}
+    state = event_handlers.on_path(state, ("level_changed",), **again)
+    return Decision(
+        state.replace(
+            level=last.level, levels_before=tuple(earlier), step_down_at=last.step_down_at
         )
     )
 

@@ -251,8 +251,9 @@ def _steps(state: episode_state.EpisodeState) -> dict[str, Any]:
     return {
         **state.model_dump(
             mode="json",
-            include={"referral", "referrals", "waitlist", "hours_short", "plan_review", "level"},
+            include={"referral", "referrals", "waitlist", "plan_review", "level"},
         ),
+        "hours_short": state.hours_short,
         "path": [{"step": step, "at": at.isoformat()} for step, at in reached],
         "reviews": {key: "overdue" if late else "open" for key, late in state.reviews.items()},
         "goals": {"achieved": sum(state.goals.values()), "of": len(state.goals)},

@@ -90,8 +90,13 @@ class SessionFact(Value):
 
     starts_at: AwareDatetime
     status: Literal["attended", "excused", "no_show"]
-    service: bool = True
-    """Whether it is treatment: wellness is not."""
+    treats: bool = True
+    """Whether such a session is treatment: wellness is not."""
+
+    @property
+    def service(self) -> bool:
+        """Whether the person had treatment in it."""
+        return self.treats and self.status == "attended"
 
 
 class Outreach(Value):
@@ -170,6 +175,14 @@ class Ended(Value):
     """Whether that was before the end of the episode."""
 
 
+class ShortWeek(Value):
+    """A week below its hours, and by how many minutes."""
+
+    minutes_short: int
+    projected: bool = False
+    """It still runs."""
+
+
 class Ending(Value):
     """What the end of the episode took away beside its loops, for the case that the end is taken back."""
 
@@ -178,7 +191,7 @@ class Ending(Value):
     reengagement: Reengagement | None = None
     reviews: dict[str, bool] = Field(default_factory=dict[str, bool])
     plan_review: dict[str, str | bool] = Field(default_factory=dict[str, str | bool])
-    hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
+    weeks_short: dict[str, ShortWeek] = Field(default_factory=dict[str, ShortWeek])
 
 
 class Superseded(Value):
@@ -247,6 +260,23 @@ class ReadmissionUndone(HandoffBody):
     episode_id: str
 
 
+class LevelBefore(Value):
+    """What a change of level replaced, for the case that it is taken back."""
+
+    effective_at: AwareDatetime
+    to_level: str
+    """The level that it led to."""
+    level: str | None
+    step_down_at: AwareDatetime | None
+    changed_at: AwareDatetime | None
+    """When the level had changed before."""
+
+    @property
+    def said(self) -> tuple[str, datetime]:
+        """By what the change is known."""
+        return self.to_level, self.effective_at
+
+
 class EpisodeState(CareState):
     """What followup knows of one episode."""
 
@@ -298,13 +328,15 @@ class EpisodeState(CareState):
     """The plan's goals, and whether they are achieved."""
     co_occurring: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Areas of co-occurring need, and whether an enhanced program is needed."""
-    hours_short: dict[str, str | int | bool] = Field(default_factory=dict[str, str | int | bool])
-    """The latest week that is, or will be, too short; attendance owns the loop."""
+    weeks_short: dict[str, ShortWeek] = Field(default_factory=dict[str, ShortWeek])
+    """Weeks that are, or will be, too short by what holds, by their Mondays; attendance owns the loop."""
     waitlist: dict[str, str | int | None] = Field(default_factory=dict[str, str | int | None])
     screens_due: dict[str, AwareDatetime] = Field(default_factory=dict[str, datetime])
     """Screens that were ordered: when the person is expected."""
     failed: tuple[str, ...] = ()
     """Screens that are unexpected positives, as they were last interpreted: a reason to look more closely."""
+    levels_before: tuple[LevelBefore, ...] = ()
+    """What each change of level that holds replaced, from the first to the last."""
     step_down_at: AwareDatetime | None = None
     """When a less intensive level began: a session there is due within a week."""
     assessed_at: AwareDatetime | None = None
@@ -333,6 +365,14 @@ class EpisodeState(CareState):
         if self.admission is not None:
             return self.admission.time_zone
         return "UTC" if self.referral is None else self.referral.time_zone
+
+    @property
+    def hours_short(self) -> dict[str, str | int | bool]:
+        """The latest week that is, or will be, too short."""
+        latest = max(self.weeks_short, default=None)
+        if latest is None:
+            return {}
+        return {"week_starts_on": latest, **self.weeks_short[latest].model_dump()}
 
     @property
     def stopped_by(self) -> Circumstance | None:

@@ -56,7 +56,7 @@ def session_attended(
     fact = SessionFact(
         starts_at=event.starts_at,
         status="attended",
-        service=event.modality is not Modality.WELLNESS,
+        treats=event.modality is not Modality.WELLNESS,
     )
     return Decision(*_was_there(state, event.session_id, fact))
 
@@ -75,7 +75,9 @@ def session_missed(
         return Decision(state)
     unexcused = event.absence is Absence.NO_SHOW
     fact = SessionFact(
-        starts_at=event.starts_at, status="no_show" if unexcused else "excused", service=False
+        starts_at=event.starts_at,
+        status="no_show" if unexcused else "excused",
+        treats=event.modality is not Modality.WELLNESS,
     )
     state = state.replace(sessions={**state.sessions, event.session_id: fact})
     return Decision(_was_missed(state, fact, cause))
@@ -127,12 +129,11 @@ def attendance_corrected(
     if before is None:
         return Decision(state)
     if event.status_after.is_present:
-        fact = before.replace(status="attended", service=True)
+        fact = before.replace(status="attended")
         state, events = _was_there(state, event.session_id, fact)
     else:
         unexcused = event.status_after is AttendanceStatus.NO_SHOW
-        more = {"status": "no_show" if unexcused else "excused", "service": False}
-        fact = before.replace(**more)
+        fact = before.replace(status="no_show" if unexcused else "excused")
         state = state.replace(sessions={**state.sessions, event.session_id: fact})
         state, events = contact.goes_on(state)
         state = _was_missed(state, fact, cause)

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from services.intake import mistakes
 from services.intake.api.callers import Answering
 from services.intake.api.subjects import EPISODE, PERSON
+from services.intake.person import consent_mistakes
 from shared.contracts.codes import EpisodeId, PersonId
 from shared.runtime.http.call import Body, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
@@ -17,6 +18,12 @@ router = APIRouter(tags=["mistakes"])
 
 class CorrectPerson(Body):
     """Whose the episode is."""
+
+    person_id: PersonId
+
+
+class UndoConsent(TakeBack):
+    """Whose consent was recorded by mistake, or its revocation, and why."""
 
     person_id: PersonId
 
@@ -87,6 +94,29 @@ async def undo_merge(call: Answering, episode_id: SubjectId, body: TakeBack) -> 
         EPISODE(episode_id),
         lambda state, cause: mistakes.undo_merge(state, body.reason, cause),
         wait_for_handoffs=True,
+    )
+
+
+@router.post("/consents/{consent_id}/undo")
+async def undo_consent(call: Answering, consent_id: SubjectId, body: UndoConsent) -> RecordAnswer:
+    """The person never gave this consent. What was disclosed under it is reviewed."""
+    return await call.execute(
+        PERSON(body.person_id),
+        lambda state, cause: consent_mistakes.undo(state, consent_id, body.reason, cause),
+        wait_for_handoffs=True,
+    )
+
+
+@router.post("/consents/{consent_id}/revoke/undo")
+async def undo_revocation(
+    call: Answering, consent_id: SubjectId, body: UndoConsent
+) -> RecordAnswer:
+    """The person did not take this consent back: it holds again from now on, until it ends."""
+    return await call.execute(
+        PERSON(body.person_id),
+        lambda state, cause: consent_mistakes.undo_revocation(
+            state, consent_id, body.reason, cause
+        ),
     )
 
 

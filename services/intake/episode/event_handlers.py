@@ -6,7 +6,7 @@ from datetime import datetime
 
 from services.intake.episode import episode_state
 from services.intake.episode.episode_state import EpisodeState
-from services.intake.episode.values import UseReport
+from services.intake.episode.values import LevelHeard, UseReport
 from services.intake.handoffs import EpisodeReopened, Readmitted
 from services.intake.loop_table import LOOPS
 from shared import endings, loops
@@ -73,9 +73,39 @@ def level_changed(
     if state.closed_at is not None or admission is None:
         return Decision(state)
     offered = tuple(sorted({*admission.offered, event.to_level.code}))
-    state = state.replace(admission=admission.replace(offered=offered))
+    searched = state.loop(IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id)
+    heard = LevelHeard(
+        to_level=event.to_level,
+        effective_at=event.effective_at,
+        offered_before=admission.offered,
+        searched=None if searched is None else searched.shown,
+    )
+    admission = admission.replace(offered=offered, levels=(*admission.levels, heard))
+    state = state.replace(admission=admission)
     state, cleared = loops.close(state, IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id)
     return Decision(state, cleared)
+
+
+def level_change_undone(
+    state: EpisodeState, event: plans.LevelOfCareChangeUndone, cause: Cause
+) -> Decision[EpisodeState]:
+    """The person did not change: who looked for another place goes on, unless somebody looks for one by now.
+
+    One that had not taken effect was never heard of here.
+    """
+    admission = state.admission
+    if state.closed_at is not None or admission is None or not admission.levels:
+        return Decision(state)
+    *earlier, last = admission.levels
+    if (last.to_level, last.effective_at) != (event.to_level, event.effective_at):
+        return Decision(state)
+    admission = admission.replace(offered=last.offered_before, levels=tuple(earlier))
+    state = state.replace(admission=admission)
+    looking = state.loop(IntakeLoop.OUTBOUND_REFERRAL, cause.subject_id)
+    under_way = any(one.outcome is None for one in state.outbound.values())
+    if last.searched is None or looking is not None or under_way:
+        return Decision(state)
+    return Decision(*endings.reopened(state, (last.searched,)))
 
 
 def readmission_requested(

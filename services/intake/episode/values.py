@@ -16,6 +16,7 @@ from shared.contracts.intake import (
     ReferralOutcome,
     Severity,
 )
+from shared.loops import Loop
 
 
 class Stage(StrEnum):
@@ -99,6 +100,17 @@ class Recommendation(Value):
         return not self.unmet or self.override is not None
 
 
+class LevelHeard(Value):
+    """A change of level that plans published, and what it replaced, for the case that it is taken back."""
+
+    to_level: LevelOfCare
+    effective_at: datetime
+    offered_before: tuple[str, ...]
+    """The codes of the program's levels until then."""
+    searched: Loop | None = None
+    """Who looked for another place until then."""
+
+
 class Admission(Value):
     """The beginning of treatment."""
 
@@ -113,6 +125,8 @@ class Admission(Value):
     """The version of the program's terms, which stay with the episode."""
     offered: tuple[str, ...] = ()
     """The codes of the program's levels."""
+    levels: tuple[LevelHeard, ...] = ()
+    """Changes of level that hold, from the first to the last."""
     prior_episode_id: str | None = None
     oriented_at: datetime | None = None
 

@@ -37,7 +37,7 @@ from shared.contracts.intake import (
     RecipientClass,
 )
 from shared.decision import Cause, Decision
-from shared.errors import Invalid, Refused, Unknown
+from shared.errors import Invalid, Refused
 
 CLOCKS_APART: Final = timedelta(minutes=5)
 CONSENTS_MAX: Final = 500
@@ -162,7 +162,9 @@ def revoke(
     What was disclosed under it in between is looked at. A consent that has ended since, or whose revocation was
     recorded with a later time, had been taken back all the same.
     """
-    consent = _of(state, consent_id)
+    consent = person_state.consent_of(state, consent_id)
+    if consent.undone_at is not None:
+        raise _over_already()
     revoked_at = cause.now if at is None else at
     ended_at = min(consent.ends, default=None)
     if consent.ended and ended_at is not None and revoked_at >= ended_at:
@@ -183,7 +185,7 @@ def revoke(
     event = intake.ConsentRevoked(
         consent_id=consent_id, revoked_at=revoked_at, in_reliance=consent.relied_on
     )
-    revoked = consent.replace(
+    revoked = consent.with_revocation_aside().replace(
         revoked_at=revoked_at, revoked_by=way, revocation_recorded_at=cause.now
     )
     state = with_consent(state, consent_id, revoked).disarm(f"{EXPIRY}:{consent_id}")
@@ -373,17 +375,9 @@ def _over(day: date, state: PersonState) -> datetime:
 
 
 def _standing(state: PersonState, consent_id: str) -> Consent:
-    consent = _of(state, consent_id)
+    consent = person_state.consent_of(state, consent_id)
     if consent.ended:
         raise _over_already()
-    return consent
-
-
-def _of(state: PersonState, consent_id: str) -> Consent:
-    person_state.known(state)
-    consent = state.consents.get(consent_id)
-    if consent is None:
-        raise Unknown("consent")
     return consent
 
 

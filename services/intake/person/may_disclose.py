@@ -22,6 +22,7 @@ from shared.contracts.intake import (
     ConsentKind,
     ConsentPurpose,
     InformationCategory,
+    MistakeReason,
     PartnerKind,
     PartnerProgram,
     RecipientClass,
@@ -166,6 +167,21 @@ class NewConsent(Value):
         )
 
 
+class Revocation(Value):
+    """That the person took a consent back: from when, how, and since when that is on record."""
+
+    revoked_at: AwareDatetime
+    revoked_by: RevocationWay | None = None
+    recorded_at: AwareDatetime | None = None
+    undone_at: AwareDatetime | None = None
+    """When it was taken back as a mistake; None while it holds."""
+    undone_for: MistakeReason | None = None
+
+    def covers(self, at: datetime) -> bool:
+        """The consent was revoked at this moment, by what was on record."""
+        return self.revoked_at <= at and (self.undone_at is None or at < self.undone_at)
+
+
 class Consent(NewConsent):
     """A consent. It holds from `effective_at`, and not before the day of its signature, until it ends."""
 
@@ -180,6 +196,11 @@ class Consent(NewConsent):
     """How it was revoked."""
     revocation_recorded_at: datetime | None = None
     expired_at: datetime | None = None
+    revocations: tuple[Revocation, ...] = ()
+    """Earlier words on when it was revoked, and revocations that were a mistake."""
+    undone_at: AwareDatetime | None = None
+    """When it was marked as a mistake: it was never given, or not by this person."""
+    undone_for: MistakeReason | None = None
 
     @property
     def form(self) -> NewConsent:
@@ -193,13 +214,34 @@ class Consent(NewConsent):
 
     @property
     def ended(self) -> bool:
-        """It was revoked, or has expired."""
-        return self.revoked_at is not None or self.expired_at is not None
+        """It was revoked, or has expired, or was a mistake."""
+        ends = (self.revoked_at, self.expired_at, self.undone_at)
+        return any(end is not None for end in ends)
 
     @property
     def ends(self) -> tuple[datetime, ...]:
         """When it has ended, by each of its ends that is recorded."""
         return tuple(end for end in (self.revoked_at, self.expired_at) if end is not None)
+
+    def with_revocation_aside(
+        self, undone_at: datetime | None = None, undone_for: MistakeReason | None = None
+    ) -> Consent:
+        """The consent without the word on its revocation that holds, which is kept beside it, as a mistake or not."""
+        if self.revoked_at is None:
+            return self
+        known = Revocation(
+            revoked_at=self.revoked_at,
+            revoked_by=self.revoked_by,
+            recorded_at=self.revocation_recorded_at,
+            undone_at=undone_at,
+            undone_for=undone_for,
+        )
+        return self.replace(
+            revocations=(*self.revocations, known),
+            revoked_at=None,
+            revoked_by=None,
+            revocation_recorded_at=None,
+        )
 
     def holds(self, at: datetime, zone: str) -> bool:
         """At this moment it was signed, has begun and has not ended, whether or not its end has been noticed yet.
@@ -211,7 +253,12 @@ class Consent(NewConsent):
         return begun and not self.has_ended(at, zone)
 
     def has_ended(self, at: datetime, zone: str) -> bool:
-        """By this moment one of its ends had come, whether or not that had been noticed."""
+        """By this moment one of its ends had come, whether or not that had been noticed.
+
+        One that was a mistake held at no moment. While a revocation was on record that was a mistake, it did not hold.
+        """
+        if self.undone_at is not None or any(one.covers(at) for one in self.revocations):
+            return True
         last = None if self.expires_on is None else calendar.end_of_day(self.expires_on, zone)
         ends = (last, self.ends_at, self.revoked_at, self.expired_at)
         return any(end is not None and end <= at for end in ends)

@@ -55,6 +55,15 @@ def known(state: PersonState) -> None:
         raise Unknown("person")
 
 
+def consent_of(state: PersonState, consent_id: str) -> Consent:
+    """The consent of this id; raises when the person has none."""
+    known(state)
+    consent = state.consents.get(consent_id)
+    if consent is None:
+        raise Unknown("consent")
+    return consent
+
+
 def with_consent(state: PersonState, consent_id: str, consent: Consent) -> PersonState:
     """This person with a consent added or replaced."""
     return state.replace(consents={**state.consents, consent_id: consent})
@@ -111,9 +120,10 @@ def _after_treatment(state: PersonState, ended_at: datetime) -> PersonState:
         return state
     at = calendar.end_of_day(calendar.local_day(ended_at, state.time_zone), state.time_zone)
     for consent_id, consent in state.consents.items():
-        if consent.expires_with is ConsentExpiry.END_OF_TREATMENT and not consent.ended:
-            ends_at = at if consent.ends_at is None else min(at, consent.ends_at)
-            state = arm_expiry(state, consent_id, consent.replace(ends_at=ends_at))
+        if consent.expires_with is not ConsentExpiry.END_OF_TREATMENT or _is_over(consent):
+            continue
+        ends_at = at if consent.ends_at is None else min(at, consent.ends_at)
+        state = _with_end(state, consent_id, consent.replace(ends_at=ends_at))
     return state
 
 
@@ -123,15 +133,29 @@ def treatment_goes_on(
     """Whatever would have ended with treatment holds on; what has ended with it already, where that was a mistake."""
     events: Events = ()
     for consent_id, consent in state.consents.items():
-        if consent.ends_at is None or consent.revoked_at is not None:
+        if consent.ends_at is None or consent.undone_at is not None:
             continue
         if consent.expired_at is None:
-            state = arm_expiry(state, consent_id, consent.replace(ends_at=None))
+            state = _with_end(state, consent_id, consent.replace(ends_at=None))
+        elif consent.revoked_at is not None:
+            continue
         elif expired_too and consent.expired_at == consent.ends_at:
             holding = consent.replace(ends_at=None, expired_at=None)
             state = arm_expiry(state, consent_id, holding)
             events = (*events, _undone(consent_id, consent))
     return state, events
+
+
+def _is_over(consent: Consent) -> bool:
+    """Nothing brings it back. One that was revoked comes back when the revocation was a mistake."""
+    return consent.expired_at is not None or consent.undone_at is not None
+
+
+def _with_end(state: PersonState, consent_id: str, consent: Consent) -> PersonState:
+    """A consent that is revoked waits for no end, and knows it all the same."""
+    if consent.revoked_at is not None:
+        return with_consent(state, consent_id, consent)
+    return arm_expiry(state, consent_id, consent)
 
 
 def _undone(consent_id: str, consent: Consent) -> intake.ConsentExpiryUndone:

@@ -17,7 +17,15 @@ from services.plans import (
     tables,
     treatment_plan,
 )
-from services.plans.api.callers import Anyone, Clinician, Prescriber, Reviewer, Staff, Supervisor
+from services.plans.api.callers import (
+    Answering,
+    Anyone,
+    Clinician,
+    Prescriber,
+    Reviewer,
+    Staff,
+    Supervisor,
+)
 from services.plans.api.subjects import EPISODE, GROUP
 from services.plans.available_sessions import GroupState
 from services.plans.episode_state import Deferral, Goal
@@ -44,6 +52,7 @@ from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.retractions import TakeBackOf
 
 router = APIRouter(tags=["plans"])
 
@@ -281,6 +290,15 @@ async def complete_review(
         lambda state, cause: reviews.complete(
             state, review_id, body.outcome, cause, drivers=body.drivers
         ),
+    )
+
+
+@router.post("/reviews/{review_id}/complete/undo")
+async def undo_review(call: Answering, review_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
+    """Take back that a clinical review was completed: it is to be done, and what it led to is withdrawn."""
+    return await call.execute(
+        EPISODE(body.episode_id),
+        lambda state, cause: reviews.undo(state, review_id, body.reason, cause),
     )
 
 

@@ -98,6 +98,15 @@ async def change_level(call: Clinician, episode_id: SubjectId, body: ChangeLevel
     )
 
 
+@router.post("/episodes/{episode_id}/loc-changes/undo")
+async def undo_level_change(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
+    """Take back the last change of level, to come or in effect. Seats, weeks and loops follow in every service."""
+    return await call.execute(
+        EPISODE(episode_id),
+        lambda state, cause: retractions.undo_level_change(state, body.reason, cause),
+    )
+
+
 async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
     """A session that is named is looked up: only one that will take place is an appointment."""
     if body.appointment_session_id is None:

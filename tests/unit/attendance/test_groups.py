@@ -11,6 +11,7 @@ import pytest
 from services.attendance.groups import groups
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import SeatReleaseReason
+from shared.contracts.codes import AttendanceLoop
 from shared.contracts.intake import WaitlistExit
 from tests.unit.attendance.clinic import PROGRAM, Clinic
 from tests.unit.attendance.world import ZONE, level
@@ -292,6 +293,31 @@ async def test_a_change_of_level_frees_the_seat_on_its_day_and_not_a_seat_of_the
         if isinstance(event, attendance.SeatReleased)
     ]
     assert released.reason is SeatReleaseReason.MOVED
+
+
+@pytest.mark.parametrize("ahead", [0, 3])
+@pytest.mark.parametrize("left", [0, 1])
+async def test_a_seat_that_a_wrong_change_of_level_took_is_asked_for_again(
+    clinic: Clinic, ahead: int, left: int
+) -> None:
+    """Another person may have it by then: somebody finds another one."""
+    group_id = await clinic.group(seats_max=2)
+    episode = await clinic.admit("not stepping down", level=level("2.1"))
+    others = [await clinic.admit(f"other {n}") for n in range(2)]
+    await clinic.reserve(group_id, episode)
+    await clinic.after(days=1)
+    said = {"to_level": level("1"), "effective_at": clinic.clock.now() + ahead * DAY}
+    await clinic.hear(episode, fact(plans.LevelOfCareChanged, **said))
+    await clinic.after(days=4)
+    assert (await clinic.state(f"group/{group_id}")).seats == {}
+    for other in others[left:]:
+        await clinic.reserve(group_id, other)
+    if not left:
+        assert (await clinic.state(f"group/{group_id}")).seats_left == 0
+    await clinic.hear(episode, fact(plans.LevelOfCareChangeUndone, **said))
+    state = await clinic.state(f"episode/{episode}")
+    assert (group_id in state.seats) == bool(left)
+    assert len(state.loops_of(AttendanceLoop.SEAT)) == 1 - left
 
 
 async def test_a_seat_for_somebody_who_has_left_meanwhile_is_given_back(clinic: Clinic) -> None:

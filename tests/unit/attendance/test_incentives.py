@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.attendance.app import SERVICE
 from services.attendance.episode import reward_ladder
 from services.attendance.episode.values import Earned, TakenOut, WentBack
-from services.attendance.screening import breath_tests, incentives, screens
+from services.attendance.screening import breath_tests, incentives, screen_mistakes
 from services.attendance.screening.incentives import TargetBehavior
 from shared.contracts import attendance, intake, plans
 from shared.contracts.attendance import LedgerCorrection, NotProvidedKind
@@ -219,14 +219,14 @@ def _overturned(episode: Rewarded) -> None:
 def _read_by_mistake(episode: Rewarded) -> None:
     episode.screened("cocaine")
     why = MistakeReason.NOT_INTENDED
-    episode.command(lambda s, c: screens.undo_interpretation(s, episode.screen_id, why, c))
+    episode.command(lambda s, c: screen_mistakes.undo_interpretation(s, episode.screen_id, why, c))
 
 
 def _refused_by_another(episode: Rewarded) -> None:
     episode.order()
     episode.not_provided(NotProvidedKind.REFUSED)
     why = MistakeReason.WRONG_PERSON
-    episode.command(lambda s, c: screens.undo_not_provided(s, episode.screen_id, why, c))
+    episode.command(lambda s, c: screen_mistakes.undo_not_provided(s, episode.screen_id, why, c))
 
 
 def _blown_by_another(episode: Rewarded) -> None:
@@ -266,7 +266,7 @@ def test_a_wanted_screen_that_is_taken_back_sets_nothing_back() -> None:
     episode.at(episode.now + timedelta(days=1))
     episode.screened()
     why = MistakeReason.NOT_INTENDED
-    episode.command(lambda s, c: screens.undo_interpretation(s, episode.screen_id, why, c))
+    episode.command(lambda s, c: screen_mistakes.undo_interpretation(s, episode.screen_id, why, c))
     assert not [body for body in episode.told if isinstance(body, WentBack)]
 
 

@@ -8,9 +8,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from services.attendance.episode import mutual_support
-from services.attendance.screening import breath_tests, screens
+from services.attendance.screening import breath_tests, screen_mistakes
 from shared.contracts import attendance
-from shared.contracts.attendance import Fellowship, NotProvidedKind, Verification
+from shared.contracts.attendance import (
+    Fellowship,
+    NotProvidedKind,
+    ScreenReason,
+    ScreenStage,
+    SpecimenValidity,
+    Verification,
+)
 from shared.contracts.codes import MistakeReason
 from shared.contracts.event import Event
 from shared.errors import Refused, Unknown
@@ -85,12 +92,63 @@ def _interpreted(history: Screened) -> str:
     return history.screen_id
 
 
+def _ordered(history: Screened) -> str:
+    history.at(history.now + DAY)
+    return history.order()
+
+
+def _collected(history: Screened) -> str:
+    history.collect()
+    return history.screen_id
+
+
+def _filed(stage: ScreenStage, *found: str, **more: Any) -> Callable[[Screened], str]:
+    def record(history: Screened) -> str:
+        history.result(*found, stage=stage, **more)
+        return history.screen_id
+
+    return record
+
+
+def _analysed(history: Screened) -> str:
+    """A specimen with its chain, its result and what was made of it."""
+    history.collect()
+    history.hand_on()
+    history.result("cocaine")
+    history.interpret()
+    return history.screen_id
+
+
+def _both(*first: str) -> Callable[[Screened], None]:
+    """A presumptive result is interpreted, and a definitive one asked for."""
+
+    def before(history: Screened) -> None:
+        history.collect()
+        history.result(*first, stage=ScreenStage.PRESUMPTIVE)
+        history.interpret()
+        history.ask_definitive()
+
+    return before
+
+
+def _undo_result(stage: ScreenStage) -> Callable[[Screened, str], Any]:
+    return lambda h, key: h.command(lambda s, c: screen_mistakes.undo_result(s, key, stage, WHY, c))
+
+
+def _undo_specimen(h: Screened, key: str) -> Any:
+    return h.command(lambda s, c: screen_mistakes.undo_specimen(s, key, WHY, c))
+
+
+def _undo_order(h: Screened, key: str) -> Any:
+    return h.command(lambda s, c: screen_mistakes.undo_order(s, key, WHY, c))
+
+
 def _undo_breath(h: Screened, key: str) -> Any:
     return h.command(lambda s, c: breath_tests.undo(s, key, WHY, c))
 
 
 def _undo_interpretation(h: Screened, key: str) -> Any:
-    return h.command(lambda s, c: screens.undo_interpretation(s, key, WHY, c))
+    return h.command(lambda s, c: screen_mistakes.undo_interpretation(s, key, WHY, c))
 
 
 KINDS: dict[str, Kind] = {
@@ -114,7 +172,9 @@ KINDS: dict[str, Kind] = {
     **{
         f"not provided: {kind}": Kind(
             _not_provided(kind),
-            lambda h, key: h.command(lambda s, c: screens.undo_not_provided(s, key, WHY, c)),
+            lambda h, key: h.command(
+                lambda s, c: screen_mistakes.undo_not_provided(s, key, WHY, c)
+            ),
             attendance.ScreenNotProvidedUndone,
         )
         for kind in NotProvidedKind
@@ -129,6 +189,32 @@ KINDS: dict[str, Kind] = {
         )
         for found in ("", "cocaine")
     },
+    "order": Kind(_ordered, _undo_order, attendance.ScreenOrderUndone),
+    "specimen": Kind(_collected, _undo_specimen, attendance.SpecimenUndone),
+    "specimen with all that was found": Kind(_analysed, _undo_specimen, attendance.SpecimenUndone),
+    **{
+        f"{stage} result of {found or 'nothing'}": Kind(
+            _filed(stage, *filter(None, [found])),
+            _undo_result(stage),
+            attendance.ResultUndone,
+            lambda history: history.collect(),
+        )
+        for found in ("", "cocaine")
+        for stage in ScreenStage
+        if stage is not ScreenStage.UNKNOWN
+    },
+    "definitive result after a presumptive one": Kind(
+        _filed(ScreenStage.DEFINITIVE),
+        _undo_result(ScreenStage.DEFINITIVE),
+        attendance.ResultUndone,
+        _both("cocaine"),
+    ),
+    "dilute result": Kind(
+        _filed(ScreenStage.DEFINITIVE, validity=SpecimenValidity.DILUTE),
+        _undo_result(ScreenStage.DEFINITIVE),
+        attendance.ResultUndone,
+        lambda history: history.collect(),
+    ),
 }
 
 
@@ -218,3 +304,76 @@ def test_a_test_that_was_repeated_is_not_taken_back_before_its_repetition() -> N
     with pytest.raises(Refused) as error:
         _undo_breath(history, first)
     assert error.value.code == "retest-recorded"
+
+
+# --- what hangs together ----------------------------------------------------------------------------------
+
+
+@pytest.mark.fault("F64")
+def test_with_a_specimen_go_its_results_and_what_was_made_of_them() -> None:
+    history = Screened()
+    key = _analysed(history)
+    _undo_specimen(history, key)
+    [specimen] = history.of(attendance.SpecimenUndone)
+    assert specimen.collected_at == history.of(attendance.SpecimenCollected)[0].collected_at
+    assert specimen.window_ends_at == history.screen.window_ends_at
+    undone = [name for name in history.names if name.endswith("-undone")]
+    assert undone == ["result-undone", "interpretation-undone", "specimen-undone"]
+    assert history.screen.custody == ()
+    assert history.screen.result is None
+
+
+@pytest.mark.parametrize("interpreted", [True, False])
+def test_what_the_other_stage_said_holds_again_and_is_said_again(*, interpreted: bool) -> None:
+    history = Screened()
+    _both("cocaine")(history)
+    history.result()
+    if interpreted:
+        history.interpret()
+    _undo_result(ScreenStage.DEFINITIVE)(history, history.screen_id)
+    assert history.screen.stage is ScreenStage.PRESUMPTIVE
+    assert history.of(attendance.ScreenResulted)[-1].stage is ScreenStage.PRESUMPTIVE
+    assert len(history.of(attendance.InterpretationUndone)) == interpreted
+    assert history.open == ["screen_result"], "the definitive one is waited for again"
+
+
+def _retested(history: Screened) -> str:
+    first = history.screen_id
+    history.at(history.now + DAY)
+    history.order(ScreenReason.RETEST, of=first)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "undo"),
+    [
+        ("specimen-already-collected", _collected, _undo_order),
+        ("screen-closed", _not_provided(NotProvidedKind.REFUSED), _undo_order),
+        ("retest-recorded", _retested, _undo_order),
+    ],
+)
+def test_what_hangs_on_an_order_is_taken_back_first(
+    code: str, before: Callable[[Screened], str], undo: Callable[[Screened, str], Any]
+) -> None:
+    history = Screened()
+    key = before(history)
+    state = history.state
+    with pytest.raises(Refused) as error:
+        undo(history, key)
+    assert (error.value.code, history.state) == (code, state)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("undo", [_undo_specimen, _undo_result(ScreenStage.DEFINITIVE)])
+def test_what_was_not_recorded_of_a_screen_is_unknown(undo: Callable[[Screened, str], Any]) -> None:
+    history = Screened()
+    with pytest.raises(Unknown):
+        undo(history, history.screen_id)
+
+
+def test_a_stage_that_holds_is_not_taken_back_by_another_name() -> None:
+    history = Screened()
+    history.collect()
+    history.result("cocaine")
+    with pytest.raises(Unknown):
+        _undo_result(ScreenStage.PRESUMPTIVE)(history, history.screen_id)

@@ -335,7 +335,10 @@ def test_what_is_only_remembered_shows() -> None:
     history.hear_all([planned, plans.GoalAdded(goal=goal, added_at=history.now)])
     assert history.state.goals[uid("g")] is False
     history.hear_all(
-        [fact(plans.GoalAchieved, goal_id=uid("g")), fact(plans.GoalUpdated, goal_id=uid("g"))]
+        [
+            fact(plans.GoalAchieved, goal_id=uid("g")),
+            fact(plans.GoalUpdated, goal_id=uid("g"), achieved=None),
+        ]
     )
     assert history.state.goals[uid("g")] is True
     history.hear(fact(plans.GoalWithdrawn, goal_id=uid("g")))

@@ -174,6 +174,8 @@ class TestProgress:
         for value in (1, 3, 4, 2, 3):
             history.measure(value)
         assert [event.value for event in history.of(plans.GoalUpdated)] == [1, 3, 4, 2, 3]
+        said = [event.achieved for event in history.of(plans.GoalUpdated)]
+        assert said == [False, True, True, False, True], "whoever hears of it follows"
         assert [event.value for event in history.of(plans.GoalAchieved)] == [3, 3]
         assert history.state.plan.goals[0].achieved
 

@@ -368,3 +368,43 @@ def test_a_hand_over_that_was_a_mistake_was_never_asked_for(
     with pytest.raises(Refused) as error:
         undo_transfer(history)
     assert error.value.code == "no-transfer-open"
+
+
+@pytest.mark.fault("F62")
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_review_says_from_when_until_when_nobody_looked(kind: DischargeKind) -> None:
+    history = with_plan()
+    history.discharge(kind)
+    ended_at = history.now
+    history.after(days=9)
+    undo(history)
+    asked = history.of(plans.ClinicalReviewRequested)[-1]
+    assert (asked.gap_from_at, asked.gap_until_at) == (ended_at, history.now)
+    stored = history.state.reviews[asked.review_id]
+    assert (stored.gap_from_at, stored.gap_until_at) == (ended_at, history.now)
+
+
+def test_a_second_mistake_makes_the_time_that_is_looked_at_longer_and_never_shorter() -> None:
+    history = with_plan()
+    history.discharge(DischargeKind.DECEASED)
+    first = history.now
+    for _ in range(2):
+        history.after(days=2)
+        undo(history)
+        history.after(days=1)
+        history.discharge(DischargeKind.DECEASED)
+    history.after(days=1)
+    undo(history)
+    [looked_at] = [
+        one
+        for one in history.state.reviews.values()
+        if one.trigger is ReviewTrigger.DISCHARGE_UNDONE and one.open
+    ]
+    assert (looked_at.gap_from_at, looked_at.gap_until_at) == (first, history.now)
+
+
+def test_a_review_that_is_about_no_such_time_names_none() -> None:
+    history = with_plan()
+    history.hear(failed())
+    [asked] = history.of(plans.ClinicalReviewRequested)
+    assert (asked.gap_from_at, asked.gap_until_at) == (None, None)
