@@ -675,47 +675,46 @@ class ScreenResulted(AttendanceEvent, consumers=("plans",)):
 
 
 class ScreenOrderUndone(AttendanceEvent, consumers=("followup",)):
-    """A screen was ordered by mistake: nobody is expected for it.
+    """An order of a drug screen was retracted because it had been recorded by mistake.
 
-    Retracts `ScreenOrdered`: followup knows of no visit. Screen: ordered > none.
+    Retracts `ScreenOrdered`. Nobody is expected to give a specimen for this screen.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake."""
 
 
 class SpecimenUndone(AttendanceEvent, consumers=("followup",)):
-    """The specimen was none of this person's for this screen: it is waited for again.
+    """The collection of a specimen was retracted because it had been recorded by mistake.
 
-    Retracts `SpecimenCollected` and the links of its chain; what was found in it is retracted by `ResultUndone` and
-    `InterpretationUndone`. The laboratory drops it, followup knows of the visit. Screen: > ordered.
+    Retracts `SpecimenCollected` and the `CustodyTransferred` events of this specimen. `ResultUndone` and
+    `InterpretationUndone` retract what was found in it. The screen is ordered again, and a specimen is due.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     collected_at: Timestamp
-    """The collection that is taken back."""
+    """The time of the retracted collection."""
     window_ends_at: Timestamp
-    """When the specimen is due."""
+    """The time by which a specimen is due."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake."""
 
 
 class ResultUndone(AttendanceEvent, consumers=("plans",)):
-    """A result belongs to another specimen.
+    """A laboratory result was retracted because it belongs to another specimen.
 
-    Retracts `ScreenResulted` of this stage: plans forgets that the specimen could not be judged. What another stage
-    said holds, and is said again. Screen: resulted > in custody.
+    Retracts `ScreenResulted` of this stage. A result of another stage still holds and is published again.
     """
 
     screen_id: ScreenId
-    """The screen."""
+    """Identifies the screen."""
     stage: ScreenStage = Field(examples=["presumptive"])
-    """Which of its results it was."""
+    """The stage of the retracted result."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why it is taken back."""
+    """The kind of mistake."""
 
 
 class BreathTestRecorded(AttendanceEvent, consumers=("plans",)):

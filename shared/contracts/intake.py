@@ -401,34 +401,33 @@ class ConsentRevoked(IntakeEvent, subject="person"):
 
 
 class ConsentUndone(IntakeEvent, subject="person"):
-    """The person never gave this consent: it was recorded for the wrong person, or was not signed.
+    """A consent was retracted because the person had never given it.
 
-    Nothing more may be sent under it, and what is queued is dropped; reporting no longer counts it. Retracts
-    `ConsentGranted`. Consent: any > none.
+    Retracts `ConsentGranted`, for example because it was recorded for the wrong person or was not signed. Nothing may
+    be disclosed under it any more.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     in_reliance: bool = Field(examples=[True])
-    """Whether something was already disclosed under it: that stays in the accounting, and is reviewed."""
+    """Whether something was disclosed under the consent. Such a disclosure stays in the accounting and is reviewed."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake."""
 
 
 class ConsentRevocationUndone(IntakeEvent, subject="person"):
-    """The person did not take the consent back: the revocation was recorded by mistake, and the consent holds again.
+    """A revocation was retracted because it had been recorded by mistake, so that the consent holds again.
 
-    Partners asks for what it covers again, reporting counts it. Retracts `ConsentRevoked` of that moment, from now on:
-    while it was on record nothing was allowed. An earlier revocation or an end of the consent holds all the same.
-    Consent: revoked > active.
+    Retracts `ConsentRevoked` of that time, from now on. No disclosure was allowed while the revocation was on record.
+    An earlier revocation or the end of the consent still holds.
     """
 
     consent_id: ConsentId
-    """The consent."""
+    """Identifies the consent."""
     revoked_at: Timestamp
-    """The revocation that was none."""
+    """The time of the retracted revocation."""
     reason: MistakeReason = Field(examples=["not_intended"])
-    """Why."""
+    """The kind of mistake."""
 
 
 class ConsentExpired(IntakeEvent, subject="person"):

@@ -426,9 +426,9 @@ class ClinicalReviewRequested(PlansEvent, consumers=("followup",)):
     """The `ce_id` of the event that calls for the review."""
     due_at: Timestamp
     """The time by which the review has to be completed."""
-    gap_from_at: Timestamp | None = Field(default=None, examples=["2026-03-04T07:00:00Z"])
+    gap_from_at: Timestamp | None = Field(default=None, examples=["2026-02-27T07:00:00Z"])
     """The time at which a mistake was recorded that was later undone. Absent if the review has another trigger."""
-    gap_until_at: Timestamp | None = Field(default=None, examples=["2026-03-09T07:00:00Z"])
+    gap_until_at: Timestamp | None = Field(default=None, examples=["2026-03-02T07:00:00Z"])
     """The time at which the mistake was undone. The review covers what happened in between. Absent if the review has
     another trigger."""
 
@@ -461,20 +461,19 @@ class ClinicalReviewCompleted(PlansEvent, consumers=("attendance", "followup")):
 
 
 class ClinicalReviewUndone(PlansEvent, consumers=("attendance", "followup")):
-    """A clinical review was completed by mistake: it is to be done after all.
+    """The completion of a clinical review was retracted because it had been recorded by mistake.
 
-    Retracts `ClinicalReviewCompleted`: attendance waits for no definitive test that it asked for, followup holds
-    further outreach again. Review: closed > open.
+    Retracts `ClinicalReviewCompleted`. The review is open again.
     """
 
     review_id: ReviewId
-    """The review."""
+    """Identifies the clinical review."""
     outcome: ReviewOutcome = Field(examples=["intensify"])
-    """What had been decided."""
+    """The retracted decision of the clinician."""
     due_at: Timestamp
-    """When it has to be done: as before."""
+    """The time by which the review has to be completed. It is the same as before the completion."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake."""
 
 
 class LevelOfCareChangeRecommended(PlansEvent, consumers=("intake", "followup")):
@@ -511,21 +510,20 @@ class LevelOfCareChanged(PlansEvent, consumers=("intake", "attendance", "followu
 
 
 class LevelOfCareChangeUndone(PlansEvent, consumers=("intake", "attendance", "followup")):
-    """The person did not change to that level: the change was recorded by mistake, or decided by mistake.
+    """A change of the level of care was retracted because it had been decided or recorded by mistake.
 
-    Retracts `LevelOfCareChanged`, or before it took effect `LevelOfCareChangeRecommended`: attendance asks for the
-    hours of the level before, intake looks for a place again where it did, followup expects no first session. Episode:
-    active or change pending > active.
+    Retracts `LevelOfCareChanged`. If the change had not taken effect yet, it retracts `LevelOfCareChangeRecommended`.
+    The person is at the level from before the change.
     """
 
     from_level: Level = Field(examples=[{"system": "asam", "edition": "4", "code": "2.5"}])
-    """The level before, which holds."""
+    """The level of care before the change. It holds."""
     to_level: Level
-    """The level that was none of the person's."""
+    """The level of care of the retracted change."""
     effective_at: Timestamp
-    """From when it was to hold."""
+    """The time from which the retracted change was to hold."""
     reason: MistakeReason = Field(examples=["wrong_person"])
-    """Why."""
+    """The kind of mistake."""
 
 
 class TransferRequested(PlansEvent, consumers=("intake",)):
