@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from functools import lru_cache
 from typing import Any, Final, cast
 
 import jsonschema_rs
@@ -80,9 +79,14 @@ class Described:
         return jsonschema_rs.Draft202012Validator(schema)
 
 
-@lru_cache(maxsize=32)
+_KNOWN: Final[dict[str, Described]] = {}
+
+
 def _described(app: FastAPI) -> Described:
-    return Described(app.openapi())
+    """Once for each service: to make a document takes longer than most tests do."""
+    if app.title not in _KNOWN:
+        _KNOWN[app.title] = Described(app.openapi())
+    return _KNOWN[app.title]
 
 
 def check_answer(app: FastAPI, response: Any) -> None:

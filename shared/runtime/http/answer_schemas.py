@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from shared.contracts.publish.schemas import OPEN_CODE
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.shown import Done, OfRecord, Schema, Shown, object_of, shown_by
 from shared.runtime.http.words import words_of
@@ -20,6 +21,8 @@ Place = tuple[str, str]
 """A method, in small letters, and a path."""
 _TEMPLATE: Final = "#/components/schemas/{model}"
 _PREFIX: Final = _TEMPLATE.format(model="")
+_UNKNOWN: Final = "unknown"
+"""What a code is stored as that this version does not know; it makes the list an open one."""
 _ANSWERED: Final = "Answered"
 """What is put behind the name of a definition that also stands for what is sent, where the two differ."""
 ON_ITS_WAY: Final = str(HTTPStatus.ACCEPTED.value)
@@ -58,7 +61,10 @@ def add_answers(document: Schema, routes: Mapping[Place, APIRoute]) -> None:
     found, whole = TypeAdapter.json_schemas(
         cast("Any", adapters), ref_template=_TEMPLATE, schema_generator=_AsDumped
     )
-    definitions: Schema = whole.get("$defs", {})
+    definitions: Schema = {
+        name: _open(one) if _UNKNOWN in one.get("enum", ()) else one
+        for name, one in whole.get("$defs", {}).items()
+    }
     names = {
         name: name if components.get(name, one) == one else f"{name}{_ANSWERED}"
         for name, one in definitions.items()
@@ -69,6 +75,15 @@ def add_answers(document: Schema, routes: Mapping[Place, APIRoute]) -> None:
         method, path = cast("Place", place)
         operation = document["paths"][path][method]
         _answer(operation, routes[method, path], _renamed(schema, names), method)
+
+
+def _open(codes: Schema) -> Schema:
+    """A list of codes that may get more: a reader takes also what has the form of a code, as readers of events do."""
+    listed = [code for code in codes["enum"] if code != _UNKNOWN]
+    return {
+        **{key: one for key, one in codes.items() if key not in ("enum", "type")},
+        "anyOf": [{"type": "string", "enum": listed}, {"type": "string", "pattern": OPEN_CODE}],
+    }
 
 
 def _parts(method: str, route: APIRoute) -> tuple[Any, ...]:
