@@ -71,7 +71,7 @@ def _fits(old: Any, new: Any) -> bool:
 
 def _is_open_to(old: Any, new: Any) -> bool:
     """Whether the codes that are listed now have the form of the codes to come that were announced before."""
-    pattern = old.get("pattern") if isinstance(old, dict) else None
+    pattern = cast("Schema", old).get("pattern") if isinstance(old, dict) else None
     return isinstance(pattern, str) and all(
         isinstance(code, str) and re.search(pattern, code) for code in _codes(new)
     )

@@ -109,6 +109,7 @@ _KEY: Final[dict[str, Any]] = {
         "pattern": "^[ -~]+$",
     },
 }
+READINESS: Final = "/readyz"
 _IF_MATCH: Final[dict[str, Any]] = {
     "name": "If-Match",
     "in": "header",
@@ -178,6 +179,12 @@ def _described(
     return document
 
 
+def _not_ready(ready: dict[str, Any]) -> dict[str, Any]:
+    """What is answered as long as a replica is not ready: the same as when it is, with the reasons."""
+    content = {**ready["content"], **_CONTENT}
+    return {"description": "Not ready, with the reasons.", "headers": _WAIT, "content": content}
+
+
 def _done(responses: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
     return (answer for status, answer in responses.items() if status.startswith("2"))
 
@@ -187,6 +194,8 @@ def _describe(path: str, method: str, operation: dict[str, Any], roles: list[str
     responses.pop("422", None)
     responses["4XX"] = {"$ref": "#/components/responses/Refused"}
     responses["503"] = {"$ref": "#/components/responses/Waiting"}
+    if path == READINESS:
+        responses["503"] = _not_ready(responses["200"])
     if roles is not None:
         operation["security"] = [{"token": []}]
         operation["x-roles"] = roles
