@@ -74,7 +74,9 @@ class State(BaseModel):
     asked. The runtime takes a deadline out as it fires; a rule that wants another sets it again, later.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     SCHEMA: ClassVar[int] = 1
     INDEXES: ClassVar[tuple[str, ...]] = ()

@@ -19,6 +19,7 @@ from shared.runtime.core.partitions import partition_of
 from shared.runtime.http.call import Call, SubjectId
 from shared.runtime.http.paging import After, Limit
 from shared.runtime.http.roles import require_roles
+from shared.runtime.http.shown import Paged, shows, with_words
 from shared.runtime.kafka.scan import scan
 
 router = APIRouter(tags=["history"])
@@ -26,6 +27,18 @@ router = APIRouter(tags=["history"])
 SCANS_MAX: Final = 4
 """How many pages one replica reads from Kafka at a time; the others wait."""
 _scanning: Final = asyncio.Semaphore(SCANS_MAX)
+
+
+@with_words
+class HistoryView(Paged):
+    """A page of the history of a subject."""
+
+    subject: str
+    topic: str
+    """The team's topic."""
+    events: list[dict[str, Any]]
+    """The events in the order of the topic, each as a structured CloudEvent."""
+
 
 Team = Annotated[Call, require_roles(SUBSCRIBER)]
 
@@ -39,6 +52,7 @@ class Entitling(Protocol):
 
 
 @router.get("/history/{kind}/{subject_id}")
+@shows(HistoryView)
 async def history(
     call: Team,
     kind: SubjectKind,

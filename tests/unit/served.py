@@ -32,6 +32,7 @@ from shared.testing.fakes import (
     MemoryPublisher,
     MemoryTopic,
 )
+from tests.answers import check_answer
 from tests.unit.support import FACILITY, START, settings_for, ticking, uid
 
 
@@ -102,12 +103,15 @@ class Served:
         if traceparent is not None:
             headers["traceparent"] = traceparent
         answer = await self.client.request(method, path, json=body, headers=headers, **more)
+        check_answer(self.app, answer)
         self.bodies.append(answer.request.content)
         await self.quiet()
         return answer
 
     async def get(self, path: str, **more: Any) -> Response:
-        return await self.client.get(path, **more)
+        answer = await self.client.get(path, **more)
+        check_answer(self.app, answer)
+        return answer
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None, **more: Any) -> Response:
         return await self.send("POST", path, body or {}, **more)

@@ -30,6 +30,7 @@ from shared.runtime.service import Service, create_app
 from shared.runtime.settings import ServiceSettings
 from shared.testing.fake_keys import memory_vault
 from shared.testing.fakes import MemoryStore
+from tests.answers import check_answer
 
 E = TypeVar("E", bound=Event)
 
@@ -186,10 +187,14 @@ class Http:
     ) -> Response:
         self._keys += 1
         headers = {"Idempotency-Key": key or f"key {self._keys}"}
-        return self._client.request(method, path, json=dict(body), headers=headers)
+        return self._told(self._client.request(method, path, json=dict(body), headers=headers))
 
     def get(self, path: str) -> Response:
-        return self._client.get(path)
+        return self._told(self._client.get(path))
+
+    def _told(self, answer: Response) -> Response:
+        check_answer(self._app, answer)
+        return answer
 
 
 class History:

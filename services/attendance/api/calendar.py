@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
+from services.attendance.api import views
 from services.attendance.api.callers import Anyone, Closer, Staff
 from services.attendance.api.subjects import CLOSURES, EPISODE, GROUP, SESSION
 from services.attendance.groups import changes, closures, group_calendar, session_state, sessions
@@ -18,6 +19,7 @@ from shared.contracts.attendance import CancelledBy
 from shared.decision import Cause, Decision
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["calendar"])
 
@@ -54,6 +56,7 @@ class OpenFacility(Body):
 
 
 @router.post("/sessions/{session_id}/cancel")
+@shows(views.SessionChanged)
 async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession) -> RecordAnswer:
     """Cancel a session that has not taken place; one of a group is taken off the group's calendar.
 
@@ -69,6 +72,7 @@ async def cancel_session(call: Staff, session_id: SubjectId, body: CancelSession
 
 
 @router.post("/sessions/{session_id}/reschedule")
+@shows(views.SessionChanged)
 async def reschedule_session(
     call: Staff, session_id: SubjectId, body: RescheduleSession
 ) -> RecordAnswer:
@@ -85,6 +89,7 @@ async def reschedule_session(
 
 
 @router.post("/sessions/{session_id}/cancel/undo")
+@shows(views.SessionChanged)
 async def undo_cancellation(
     call: Staff, session_id: SubjectId, _body: UndoCancellation
 ) -> RecordAnswer:
@@ -99,6 +104,7 @@ async def undo_cancellation(
 
 
 @router.post("/sessions/{session_id}/cancel/correct")
+@shows(views.SessionChanged)
 async def correct_cancellation(
     call: Staff, session_id: SubjectId, body: CorrectCancellation
 ) -> RecordAnswer:
@@ -142,6 +148,7 @@ async def _change(
 
 
 @router.post("/closures", status_code=201)
+@shows(views.ClosureRecorded)
 async def close_facility(call: Closer, body: CloseFacility) -> RecordAnswer:
     """Close the facility on these days: no group meets, and no week asks for them.
 
@@ -169,6 +176,7 @@ async def open_facility(call: Closer, closure_id: SubjectId, _body: OpenFacility
 
 
 @router.get("/closures")
+@shows(views.ClosuresView)
 async def list_closures(call: Anyone) -> dict[str, Any]:
     """The closures of the caller's facility, the earliest first: as many as are ever kept, so there are no pages."""
     known = await call.state_if_any(CLOSURES(closures.closures_id(call.actor.facility_id)))

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
+from services.attendance.api import views
 from services.attendance.api.callers import Team
 from services.attendance.episode.episode_state import (
     ADMITTED_INDEX,
@@ -26,6 +27,7 @@ from services.attendance.episode.episode_state import (
 from shared import calendar
 from shared.contracts.codes import CODE_PATTERN, UUID_PATTERN
 from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.shown import shows
 from shared.runtime.http.task_lists import loop_views
 
 router = APIRouter(tags=["caseloads"])
@@ -35,6 +37,7 @@ NARROWEST_FIRST: Final = ("caseload", "track", "program", "level")
 
 
 @router.get("/episodes")
+@shows(views.EpisodesView)
 async def list_episodes(
     call: Team,
     caseload: Annotated[str | None, Query(pattern=UUID_PATTERN)] = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import Field, field_validator
 
+from services.attendance.api import views
 from services.attendance.api.callers import Anyone, Desk, GroupLead
 from services.attendance.api.subjects import EPISODE, GROUP
 from services.attendance.episode import seats
@@ -17,6 +18,7 @@ from shared.errors import Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["groups"])
 
@@ -59,6 +61,7 @@ class CloseGroup(Body):
 
 
 @router.post("/groups", status_code=201)
+@shows(views.GroupOpened)
 async def open_group(call: GroupLead, body: OpenGroup) -> RecordAnswer:
     """Open a group within what its program allows: 2 to 12 people unless the program says otherwise."""
     runtime = call.runtime
@@ -82,6 +85,7 @@ async def open_group(call: GroupLead, body: OpenGroup) -> RecordAnswer:
 
 
 @router.get("/groups")
+@shows(views.GroupsView)
 async def list_groups(
     call: Anyone, track: TrackQuery = None, limit: Limit = 100, after: After = None
 ) -> dict[str, Any]:
@@ -99,12 +103,14 @@ async def list_groups(
 
 
 @router.get("/groups/{group_id}")
+@shows(views.GROUP, views.Capacity)
 async def read_group(call: Anyone, group_id: SubjectId) -> RecordAnswer:
     """A group, its free seats, and who has the others, held or taken."""
     return await call.read(GROUP(group_id), _group_view)
 
 
 @router.post("/groups/{group_id}/seats", status_code=201)
+@shows(views.SeatHeld)
 async def reserve_seat(call: Desk, group_id: SubjectId, body: ReserveSeat) -> RecordAnswer:
     """Hold a seat for somebody until `hold_until`. When every seat is taken or held: 409 `group-full`."""
     await call.record(GROUP(group_id))

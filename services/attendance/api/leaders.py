@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
+from services.attendance.api import views
 from services.attendance.api.callers import GroupLead, Staff
 from services.attendance.api.subjects import SESSION
 from services.attendance.groups import leaders
@@ -15,6 +16,7 @@ from shared.contracts.codes import ActorId
 from shared.errors import Invalid
 from shared.runtime.http.call import Body, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["leaders"])
 
@@ -34,6 +36,7 @@ class SignOff(Body):
 
 
 @router.post("/sessions/{session_id}/leaders")
+@shows(views.Led)
 async def assign_leaders(
     call: GroupLead, session_id: SubjectId, body: AssignLeaders
 ) -> RecordAnswer:
@@ -55,6 +58,7 @@ async def assign_leaders(
 
 
 @router.post("/sessions/{session_id}/sign-off")
+@shows(views.Signed)
 async def sign_off(call: Staff, session_id: SubjectId, _body: SignOff) -> RecordAnswer:
     """Sign the roll, as who led the session or stood in. A correction afterwards is signed anew."""
     return await call.execute(SESSION(session_id), leaders.sign_off)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field, model_validator
 
+from services.attendance.api import screen_views
 from services.attendance.api.callers import Drawer, Interpreter, ScreenAmender, Staff
 from services.attendance.api.subjects import EPISODE
 from services.attendance.episode.values import Transport, WithdrawalSigns
@@ -42,6 +43,7 @@ from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 from shared.runtime.http.paging import left_out_field
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["screens"])
 
@@ -137,6 +139,7 @@ class RecordDeparture(OfEpisode):
 
 
 @router.post("/screens/draw")
+@shows(screen_views.DrawView)
 async def draw_screens(call: Drawer, body: DrawScreens) -> JsonAnswer:
     """Draw who is screened today, once a day for the people of a roster: each by a lot of a cryptographic generator.
 
@@ -173,6 +176,7 @@ async def _drawn(call: Call, episode_id: str, panel: str) -> dict[str, Any]:
 
 
 @router.post("/screens", status_code=201)
+@shows(screen_views.Ordered)
 async def order_screen(call: Staff, body: OrderScreen) -> RecordAnswer:
     """Notify a person of a screen. Who orders it again while it is waited for is answered with the same screen."""
     new = screens.NewScreen(
@@ -224,6 +228,7 @@ async def undo_specimen(
 
 
 @router.post("/screens/{screen_id}/custody")
+@shows(screen_views.HandedOn)
 async def hand_on(call: Staff, screen_id: SubjectId, body: HandOn) -> RecordAnswer:
     """Record the next link of the chain of custody. The collection is link 1; a gap is refused."""
     return await call.execute(
@@ -309,6 +314,7 @@ async def ask_definitive(
 
 
 @router.post("/screens/{screen_id}/interpret")
+@shows(screen_views.Interpreted)
 async def interpret_screen(
     call: Interpreter, screen_id: SubjectId, body: OfEpisode
 ) -> RecordAnswer:
@@ -335,6 +341,7 @@ async def undo_interpretation(
 
 
 @router.get("/screens/{screen_id}")
+@shows(screen_views.SCREEN, screen_views.ScreenView)
 async def read_screen(
     call: Interpreter, screen_id: SubjectId, episode_id: EpisodeId
 ) -> RecordAnswer:
@@ -345,6 +352,7 @@ async def read_screen(
 
 
 @router.post("/breath-tests", status_code=201)
+@shows(screen_views.BreathTested)
 async def record_breath_test(call: Staff, body: RecordBreathTest) -> RecordAnswer:
     """Record a breath test. A first positive is to be repeated after 15 minutes, and only the second one says so.
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
+from services.attendance.api import views
 from services.attendance.api.callers import Desk, Lifter, Staff
 from services.attendance.api.subjects import CLOSURES, EPISODE, GROUP, SESSION
 from services.attendance.episode import breath, episode_state, mutual_support, pauses, weeks
@@ -38,6 +39,7 @@ from shared.errors import Invalid, NotYetKnown, RecordIsNewer, RecordUnreadable,
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, left_out_field, states
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["attendance"])
 
@@ -110,6 +112,7 @@ class LiftPause(Body):
 
 
 @router.post("/sessions", status_code=201)
+@shows(views.Scheduled)
 async def schedule_session(call: Staff, body: ScheduleSession) -> RecordAnswer:
     """Schedule a session: on the calendar of its group, whose people are expected, or for the people on its roster.
 
@@ -217,6 +220,7 @@ def _is_of_program(
 
 
 @router.get("/sessions")
+@shows(views.SessionsView)
 async def list_sessions(
     call: Desk,
     since: Annotated[Timestamp | None, Query(alias="from")] = None,
@@ -319,6 +323,7 @@ def _row(
 
 
 @router.get("/sessions/{session_id}")
+@shows(views.SESSION)
 async def read_session(call: Desk, session_id: SubjectId) -> RecordAnswer:
     """A session, its roster, and its roll. Until a group's session begins, whoever has a seat is on the roster."""
     session = SESSION(session_id)
@@ -332,6 +337,7 @@ async def read_session(call: Desk, session_id: SubjectId) -> RecordAnswer:
 
 
 @router.post("/sessions/{session_id}/attendance")
+@shows(views.RollCalled)
 async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> RecordAnswer:
     """Call the roll. 200: everyone's record has it. 202: it is saved, and reaches the records shortly."""
     if len({line.episode_id for line in body.entries}) != len(body.entries):
@@ -361,6 +367,7 @@ async def call_roll(call: Staff, session_id: SubjectId, body: CallRoll) -> Recor
 
 
 @router.post("/attendance/{session_id}/corrections")
+@shows(views.MinutesCorrected)
 async def correct_attendance(
     call: Staff, session_id: SubjectId, body: CorrectAttendance
 ) -> RecordAnswer:
@@ -382,6 +389,7 @@ async def correct_attendance(
 
 
 @router.post("/sessions/{session_id}/end/correct")
+@shows(views.EndCorrected)
 async def correct_end(call: Staff, session_id: SubjectId, body: CorrectEnd) -> RecordAnswer:
     """Correct when a session ended whose roll was called: it was shorter, or as long as planned, for everybody."""
     return await call.execute(
@@ -392,6 +400,7 @@ async def correct_end(call: Staff, session_id: SubjectId, body: CorrectEnd) -> R
 
 
 @router.post("/sessions/{session_id}/walk-ins/settle")
+@shows(views.MinutesCorrected)
 async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn) -> RecordAnswer:
     """Say that a person was there although their record speaks against it, and that both are right."""
     return await call.execute(
@@ -401,6 +410,7 @@ async def settle_walk_in(call: Staff, session_id: SubjectId, body: SettleWalkIn)
 
 
 @router.get("/episodes/{episode_id}/weeks/{day}")
+@shows(views.WEEK, views.WeekView)
 async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> RecordAnswer:
     """The week that a day belongs to: what it asks for, what is booked and credited, and how it would end."""
     until = call.today + session_state.CALENDAR
@@ -408,6 +418,7 @@ async def read_week(call: Desk, episode_id: SubjectId, day: Day) -> RecordAnswer
 
 
 @router.get("/episodes/{episode_id}")
+@shows(views.EPISODE, views.EpisodeView)
 async def read_episode(call: Desk, episode_id: SubjectId) -> RecordAnswer:
     """What attendance knows of an episode: closed weeks, open bookings, absences, screens."""
     now = call.runtime.clock.now()

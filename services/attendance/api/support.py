@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import Field
 
+from services.attendance.api import screen_views, views
 from services.attendance.api.callers import SupportAmender, Supporter
 from services.attendance.api.subjects import EPISODE, PERSON
 from services.attendance.episode import mutual_support
@@ -20,6 +21,7 @@ from shared.errors import NotYetKnown
 from shared.runtime.http.call import Body, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["support and incentives"])
 
@@ -53,6 +55,7 @@ class EarnIncentive(OfEpisode):
 
 
 @router.post("/mutual-support", status_code=201)
+@shows(screen_views.MeetingLogged)
 async def log_meeting(call: Supporter, body: LogMeeting) -> RecordAnswer:
     """Record a mutual-support meeting: the day, the fellowship and how it was verified; nothing of what was said."""
     return await call.execute(
@@ -89,6 +92,7 @@ async def choose_support(
 
 
 @router.get("/episodes/{episode_id}/support")
+@shows(views.Supports)
 async def read_support(call: Supporter, episode_id: SubjectId) -> RecordAnswer:
     """This week's meetings and family sessions, and what the program asks for."""
     now = call.runtime.clock.now()
@@ -105,6 +109,7 @@ async def read_support(call: Supporter, episode_id: SubjectId) -> RecordAnswer:
 
 
 @router.post("/family-sessions", status_code=201)
+@shows(screen_views.FamilyLogged)
 async def log_family_session(call: Supporter, body: LogFamilySession) -> RecordAnswer:
     """Record that somebody of the family took part in a session, or met the staff outside of one."""
     visit = mutual_support.Visit(
@@ -135,6 +140,7 @@ async def undo_family_session(
 
 
 @router.post("/incentives", status_code=201)
+@shows(screen_views.Rewarded)
 async def earn_incentive(call: Supporter, body: EarnIncentive) -> RecordAnswer:
     """Reward a screen or a session that the program rewards. 201: it stands in the ledger. 202: it will shortly."""
     return await call.execute(
@@ -146,6 +152,7 @@ async def earn_incentive(call: Supporter, body: EarnIncentive) -> RecordAnswer:
 
 
 @router.get("/incentives/{person_id}")
+@shows(screen_views.LedgerView)
 async def read_ledger(call: Supporter, person_id: SubjectId) -> RecordAnswer:
     """A person's ledger: the rewards of all their episodes, and what each year adds up to."""
     return await call.read(PERSON(person_id), _ledger_view)

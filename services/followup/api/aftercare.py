@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from services.followup.aftercare import aftercare, appointments, check_ins
+from services.followup.api import views
 from services.followup.api.callers import Amender, Staff
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
@@ -33,6 +34,7 @@ from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["aftercare"])
 
@@ -64,6 +66,7 @@ class CompleteCheckIn(OfEpisode):
 
 
 @router.post("/aftercare-plans")
+@shows(views.PlanAgreed)
 async def agree_plan(call: Staff, body: AgreePlan) -> RecordAnswer:
     """Agree what aftercare consists of. It may be agreed again; `missing` names what it still lacks."""
     agreed = episode_state.Agreed(
@@ -91,6 +94,7 @@ async def report_first_appointment(
 
 
 @router.post("/checkins/{check_in_id}/attempts")
+@shows(views.Attempted)
 async def attempt_check_in(
     call: Staff, check_in_id: SubjectId, body: AttemptCheckIn
 ) -> RecordAnswer:
@@ -106,6 +110,7 @@ async def attempt_check_in(
 
 
 @router.post("/checkins/{check_in_id}/complete")
+@shows(views.CheckedIn)
 async def complete_check_in(
     call: Staff, check_in_id: SubjectId, body: CompleteCheckIn
 ) -> RecordAnswer:
@@ -155,6 +160,7 @@ async def undo_check_in(call: Amender, check_in_id: SubjectId, body: TakeBackOf)
 
 
 @router.get("/checkins")
+@shows(views.CheckInsView)
 async def due_check_ins(
     call: Staff,
     due: Annotated[str | None, Query(max_length=40, examples=["2026-03-09"])] = None,

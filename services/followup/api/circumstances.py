@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from services.followup import circumstances
+from services.followup.api import views
 from services.followup.api.callers import Witness
 from services.followup.api.subjects import EPISODE
 from services.followup.invariants import for_command
@@ -13,6 +14,7 @@ from shared.contracts.followup import CircumstanceKind
 from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["circumstances"])
 
@@ -23,6 +25,7 @@ class RecordCircumstance(OfEpisode):
 
 
 @router.post("/circumstances", status_code=201)
+@shows(views.CircumstanceRecorded)
 async def record_circumstance(call: Witness, body: RecordCircumstance) -> RecordAnswer:
     """Record that the person died, is in jail or hospital, or moved away: nobody calls them any more."""
     return await call.execute(

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from services.followup import journey
 from services.followup.aftercare import check_ins, risks
+from services.followup.api import views
 from services.followup.api.callers import Amender, Responder, Staff
 from services.followup.api.subjects import EPISODE
 from services.followup.episode import episode_state
@@ -29,6 +30,7 @@ from shared.errors import NotYetKnown
 from shared.runtime.http.call import Body, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["followup"])
 
@@ -69,6 +71,7 @@ class CompleteReengagement(OfEpisode):
 
 
 @router.post("/episodes/{episode_id}/outreach")
+@shows(views.OutreachRecorded)
 async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> RecordAnswer:
     """Record an attempt to reach a person. `reached` ends the outreach."""
     return await call.execute(
@@ -78,6 +81,7 @@ async def record_outreach(call: Staff, episode_id: SubjectId, body: Attempt) -> 
 
 
 @router.post("/outreach/{contact_id}/undo")
+@shows(views.OutreachUndone)
 async def undo_outreach(call: Amender, contact_id: SubjectId, body: TakeBackOf) -> RecordAnswer:
     """Take back an attempt to reach a person. What only that contact ended goes on."""
     return await call.execute(
@@ -105,6 +109,7 @@ async def answer_risk(call: Responder, loop_id: SubjectId, body: AnswerRisk) -> 
 
 
 @router.post("/return-to-use")
+@shows(views.Reported)
 async def report_return_to_use(call: Staff, body: ReportReturnToUse) -> RecordAnswer:
     """Report a return to use. It opens a reassessment, and closes nothing."""
     return await call.execute(
@@ -132,6 +137,7 @@ async def undo_return_to_use(call: Amender, report_id: SubjectId, body: TakeBack
 
 
 @router.post("/reengagements")
+@shows(views.Reengaged)
 async def begin_reengagement(call: Staff, body: Reengage) -> RecordAnswer:
     """Begin the way back into care, or record where the one under way led."""
     if body.cause is not None:
@@ -164,6 +170,7 @@ async def complete_reengagement(
 
 
 @router.get("/episodes/{episode_id}")
+@shows(views.EPISODE, views.EpisodeView)
 async def read_episode(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """Who reaches out, who is lost, and how the calendar of check-ins stands."""
     return await call.read(EPISODE(episode_id), _view)
@@ -231,6 +238,7 @@ def _aftercare_view(
 
 
 @router.get("/episodes/{episode_id}/journey")
+@shows(views.PLACE, views.Overdue, views.STEPS, views.StepsView)
 async def read_journey(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """Where the episode is on its way, what is awaited, who owns that, and whether it has stayed too long."""
     now = call.runtime.clock.now()

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 
 from services.followup import invariants
+from services.followup.api import views
 from services.followup.api.callers import Measurer, Teller, TellerAmender
 from services.followup.api.episodes import journey_view
 from services.followup.api.subjects import EPISODE
@@ -23,6 +24,7 @@ from shared.errors import Invalid
 from shared.runtime.http.call import Call, OfEpisode
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, all_pages, states
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["measures"])
 
@@ -65,6 +67,7 @@ async def report_transition(call: Teller, body: ReportTransition) -> RecordAnswe
 
 
 @router.get("/measures/{measure}")
+@shows(views.MeasureView)
 async def read_measure(
     call: Measurer,
     measure: Measure,
@@ -107,6 +110,7 @@ async def read_measure(
 
 
 @router.get("/journeys")
+@shows(views.JourneysView)
 async def late_journeys(call: Measurer, limit: Limit = 100, after: After = None) -> dict[str, Any]:
     """The episodes that have stayed in one step for longer than they may, the longest first, and who owns each.
 
@@ -122,6 +126,7 @@ async def late_journeys(call: Measurer, limit: Limit = 100, after: After = None)
 
 
 @router.get("/sessions/coming")
+@shows(views.SessionsView)
 async def coming_sessions(call: Teller, limit: Limit = 50, after: After = None) -> dict[str, Any]:
     """The next sessions of the facility, so that whoever calls can say when the person is expected.
 

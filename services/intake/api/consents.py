@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt
 
+from services.intake.api import views
 from services.intake.api.callers import Accountant, Reporter, Reviewer, Staff, Team
 from services.intake.api.log_pages import PageQuery, entries_of, log_page
 from services.intake.api.partners import known_partners, partner, registered
@@ -51,6 +52,7 @@ from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["consents"])
 
@@ -175,6 +177,7 @@ class ConsentQuestion:
 
 
 @router.post("/consents", status_code=201)
+@shows(views.ConsentGiven)
 async def grant_consent(call: Staff, body: GrantConsent) -> RecordAnswer:
     """Record a signed consent."""
     await registered(call, "discloser_id", body.discloser_id)
@@ -234,6 +237,7 @@ async def expire_consent(call: Staff, consent_id: SubjectId, body: OfPerson) -> 
 
 
 @router.get("/consents/check")
+@shows(views.CheckView)
 async def check_consent(
     call: Team, question: Annotated[ConsentQuestion, Depends(ConsentQuestion)]
 ) -> RecordAnswer:
@@ -249,6 +253,7 @@ async def check_consent(
 
 
 @router.get("/people/{person_id}/consents")
+@shows(views.ConsentsView)
 async def read_consents(call: Team, person_id: SubjectId) -> RecordAnswer:
     """The consents of a person, those that have ended too."""
     return await call.read(PERSON(person_id), consents_view)
@@ -268,6 +273,7 @@ def consents_view(state: PersonState) -> dict[str, Any]:
 
 
 @router.post("/disclosures/emergency", status_code=201)
+@shows(views.Disclosed)
 async def disclose_in_emergency(call: Team, body: DiscloseInEmergency) -> RecordAnswer:
     """Record what medical personnel were told without consent in an emergency. Somebody reviews it within a day."""
     await call.record(PERSON(body.person_id))
@@ -304,6 +310,7 @@ async def review_disclosure(
 
 
 @router.post("/disclosures", status_code=201)
+@shows(views.Disclosed)
 async def record_disclosure(call: Team, body: RecordDisclosure) -> RecordAnswer:
     """Record what was told on a ground other than an emergency: a consent, a contract, an audit, a court order."""
     code = body.recipient_id
@@ -320,6 +327,7 @@ async def record_disclosure(call: Team, body: RecordDisclosure) -> RecordAnswer:
 
 
 @router.post("/disclosures/request", status_code=201)
+@shows(views.DisclosureAllowed)
 async def ask_disclosure(call: Team, body: AskDisclosure) -> RecordAnswer:
     """May this be told? Entered as allowed, with what has to go along; its sender reports what became of it."""
     recipient = await partner(call, "recipient_id", body.recipient_id)
@@ -363,6 +371,7 @@ async def undo_disclosure(
 
 
 @router.get("/disclosures")
+@shows(views.DisclosuresView)
 async def read_disclosures(
     call: Accountant,
     person_id: IdQuery,

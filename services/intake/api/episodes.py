@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import AwareDatetime, Field, StrictBool, StrictInt, field_validator
 
 from services.intake import settings
+from services.intake.api import views
 from services.intake.api.callers import Assessor, Clinician, Staff, Team
 from services.intake.api.partners import registered
 from services.intake.api.subjects import EPISODE, PERSON
@@ -52,6 +53,7 @@ from shared.errors import Invalid, Unknown
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import Fields, shows
 
 router = APIRouter(tags=["intake"])
 
@@ -136,6 +138,7 @@ class CompleteOrientation(Body):
 
 
 @router.post("/referrals", status_code=201)
+@shows(views.Received)
 async def receive_referral(call: Staff, body: ReceiveReferral) -> RecordAnswer:
     """Receive a referral. It opens an episode; its id is also the referral's."""
     if body.person_id is not None:
@@ -187,6 +190,7 @@ async def close_referral(call: Staff, episode_id: SubjectId, body: CloseReferral
 
 
 @router.post("/assessments", status_code=201)
+@shows(views.AssessmentScheduled)
 async def schedule_assessment(call: Staff, body: ScheduleAssessment) -> RecordAnswer:
     """Give the assessment a time."""
     return await call.execute(
@@ -210,6 +214,7 @@ async def complete_assessment(
 
 
 @router.post("/assessments/{assessment_id}/recommendation")
+@shows(views.RECOMMENDED, views.Recommended)
 async def recommend_level(
     call: Clinician, assessment_id: SubjectId, body: Recommend
 ) -> RecordAnswer:
@@ -236,6 +241,7 @@ async def decide_placement(call: Staff, body: DecidePlacement) -> RecordAnswer:
 
 
 @router.post("/episodes", status_code=201)
+@shows(views.Admitted)
 async def admit(call: Staff, body: Admit) -> RecordAnswer:
     """Admit the person. The inbound referral's loop closes with it.
 
@@ -294,6 +300,7 @@ def _orientation(call: Call, admission: values.Admission | None) -> admissions.O
 
 
 @router.get("/episodes/{episode_id}")
+@shows(Fields(episode_state.EpisodeState, without=("deadlines",)), views.EpisodeView)
 async def read_episode(call: Team, episode_id: SubjectId) -> RecordAnswer:
     """How the episode stands. Ratings are not shown."""
     return await call.read(EPISODE(episode_id), episode_view)

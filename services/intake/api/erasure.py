@@ -13,6 +13,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter
 from pydantic import Field
 
+from services.intake.api import views
 from services.intake.api.callers import Eraser
 from services.intake.api.episodes import settings_of
 from services.intake.api.subjects import IDENTITY, PERSON
@@ -26,6 +27,7 @@ from shared.runtime.dead_letters.api import OperatedReplica
 from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.vault import Erased
 
@@ -42,6 +44,7 @@ class Erase(Body):
 
 
 @router.get("/people/{person_id}/erasure")
+@shows(views.ErasureView)
 async def read_erasure(call: Eraser, person_id: SubjectId) -> JsonAnswer:
     """Whether the person's identity is erased, and what an erasure would mean now. Shows nothing of the identity."""
     person = state_of(await call.record(PERSON(person_id)), PersonState)
@@ -61,6 +64,7 @@ async def read_erasure(call: Eraser, person_id: SubjectId) -> JsonAnswer:
 
 
 @router.post("/people/{person_id}/erasure")
+@shows(views.ErasedView)
 async def erase_identity(call: Eraser, person_id: SubjectId, body: Erase) -> RecordAnswer:
     """Erase who the person is: name, birth date, contacts, and whom they were disclosed to by name. For good.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
+from services.intake.api import views
 from services.intake.api.callers import Staff
 from services.intake.api.partners import partner
 from services.intake.api.subjects import EPISODE, PERSON
@@ -27,6 +28,7 @@ from shared.contracts.intake import (
 from shared.decision import Cause, Decision
 from shared.runtime.http.call import OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["intake"])
 
@@ -57,6 +59,7 @@ class CloseOutbound(OfEpisode):
 
 
 @router.post("/outbound-referrals", status_code=201)
+@shows(views.ReferralSent)
 async def send_referral(call: Staff, body: SendReferral) -> RecordAnswer:
     """Ask a partner to take the person, as one consent allows: the partner, that they are referred, the level, why.
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from fastapi import Path as InPath
 from pydantic import Field, StrictBool
 
+from services.intake.api import views
 from services.intake.api.callers import Anyone, Operating
 from services.intake.api.subjects import partner_of
 from services.intake.person.may_disclose import Agreement, Partner
@@ -30,6 +31,7 @@ from shared.runtime.core.record import Record
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["partners"])
@@ -62,6 +64,7 @@ class EndAgreement(Body):
 
 
 @router.put("/partners/{partner_id}")
+@shows(views.PartnerSaid)
 async def register_partner(
     call: Operating, partner_id: PartnerPath, body: RegisterPartner
 ) -> RecordAnswer:
@@ -73,6 +76,7 @@ async def register_partner(
 
 
 @router.post("/partners/{partner_id}/agreements", status_code=201)
+@shows(views.AgreementRecorded)
 async def record_agreement(
     call: Operating, partner_id: PartnerPath, body: RecordAgreement
 ) -> RecordAnswer:
@@ -95,6 +99,7 @@ async def end_agreement(
 
 
 @router.get("/partners")
+@shows(views.PartnersView)
 async def list_partners(call: Anyone, limit: Limit = 100, after: After = None) -> dict[str, Any]:
     """All organisations that are registered, each with the agreements of the caller's facility."""
     page = await call.runtime.store.by_index(
@@ -108,6 +113,7 @@ async def list_partners(call: Anyone, limit: Limit = 100, after: After = None) -
 
 
 @router.get("/partners/{partner_id}")
+@shows(views.PARTNER, views.Agreements, whole=True)
 async def read_partner(call: Anyone, partner_id: PartnerPath) -> RecordAnswer:
     """What an organisation is, with the agreements of the caller's facility."""
     record = (await _records(call, [partner_id]))[partner_id]

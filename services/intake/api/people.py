@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field, ValidationError
 
+from services.intake.api import views
 from services.intake.api.callers import Anyone, Finder
 from services.intake.api.sealed import (
     key_for_command,
@@ -35,6 +36,7 @@ from shared.errors import RecordIsNewer, RecordUnreadable, Unknown
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import JsonAnswer, RecordAnswer
 from shared.runtime.http.paging import left_out_field
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import state_of
 from shared.runtime.vault.sealing import PersonKey, SealBroken
 from shared.runtime.vault.vault import Erased, key_missing
@@ -94,6 +96,7 @@ async def write_identity(call: Anyone, person_id: SubjectId, body: WriteIdentity
 
 
 @router.get("/people/{person_id}/identity")
+@shows(views.IDENTITY, views.IdentityShown, whole=True)
 async def read_identity(
     call: Anyone, person_id: SubjectId, purpose: Annotated[AccessPurpose, Query()]
 ) -> RecordAnswer:
@@ -107,6 +110,7 @@ async def read_identity(
 
 
 @router.post("/people/matches")
+@shows(views.MatchesView)
 async def find_person(call: Finder, body: FindPerson) -> JsonAnswer:
     """Is this person known here? By exact name and day of birth. Answers ids only; the audit has who was found.
 

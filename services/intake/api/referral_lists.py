@@ -7,17 +7,20 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from services.intake.api import views
 from services.intake.api.callers import Team
 from services.intake.episode.episode_state import OUTBOUND_INDEX, REFERRAL_INDEX, EpisodeState
 from services.intake.episode.values import Outbound, OutboundStage, Stage
 from shared.contracts.codes import Timestamp
 from shared.runtime.http.paging import After, Limit, states
+from shared.runtime.http.shown import shows
 from shared.runtime.http.task_lists import loop_views
 
 router = APIRouter(tags=["intake"])
 
 
 @router.get("/referrals")
+@shows(views.ReferralsView)
 async def list_referrals(
     call: Team,
     state: Stage | None = None,
@@ -44,6 +47,7 @@ async def list_referrals(
 
 
 @router.get("/outbound-referrals")
+@shows(views.OutboundView)
 async def list_outbound_referrals(
     call: Team, state: OutboundStage | None = None, limit: Limit = 100, after: After = None
 ) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from pydantic import AwareDatetime, Field
 
+from services.intake.api import views
 from services.intake.api.callers import Anyone, Staff
 from services.intake.api.subjects import EPISODE, staff_of
 from services.intake.resources import staff
@@ -15,6 +16,7 @@ from shared.duty import acting
 from shared.errors import Forbidden, Refused
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["people on duty"])
@@ -64,6 +66,7 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
 
 
 @router.get("/staff/{staff_id}")
+@shows(views.STAFF)
 async def read_staff(call: Anyone, staff_id: SubjectId) -> RecordAnswer:
     """When somebody is away, who acts for them, and what they hold."""
     _own_or_supervised(call, staff_id)
@@ -71,6 +74,7 @@ async def read_staff(call: Anyone, staff_id: SubjectId) -> RecordAnswer:
 
 
 @router.post("/staff/{staff_id}/absences", status_code=201)
+@shows(views.AbsencePlanned)
 async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> RecordAnswer:
     """Plan an absence, with the deputy who acts meanwhile."""
     _own_or_supervised(call, staff_id)
@@ -97,6 +101,7 @@ async def end_absence(
 
 
 @router.post("/staff/{staff_id}/hand-over")
+@shows(views.HandedOver)
 async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> RecordAnswer:
     """Give what somebody holds to a colleague. Each episode says so itself, one after the other."""
     _own_or_supervised(call, staff_id)

@@ -10,6 +10,7 @@ from fastapi import Path as InPath
 from pydantic import AwareDatetime, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from services.intake.api import views
 from services.intake.api.callers import Staff, Team
 from services.intake.api.episodes import settings_of
 from services.intake.api.partners import partner
@@ -30,6 +31,7 @@ from shared.contracts.intake import PartnerKind, WaitlistExit
 from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import Subject
 
 router = APIRouter(tags=["waiting"])
@@ -84,6 +86,7 @@ class Capacity(Body):
 
 
 @router.post("/waitlist", status_code=201)
+@shows(views.Joined)
 async def join(call: Staff, body: Join) -> RecordAnswer:
     """Let somebody whom the program suits wait for a place. The place in the line follows within moments."""
     line = await _line(call, body.group_id, body.track or "")
@@ -108,6 +111,7 @@ async def join(call: Staff, body: Join) -> RecordAnswer:
 
 
 @router.post("/waitlist/{waitlist_id}/offer")
+@shows(views.Offered)
 async def offer(call: Staff, waitlist_id: SubjectId, body: Offer) -> RecordAnswer:
     """Offer a place: of a track, or out of turn. Those of a group are offered by themselves as seats come free."""
     if body.group_id is not None:
@@ -145,12 +149,14 @@ async def leave(call: Staff, waitlist_id: SubjectId, body: Leave) -> RecordAnswe
 
 
 @router.get("/groups/{group_id}/waitlist")
+@shows(views.LineView)
 async def read_group_line(call: Team, group_id: SubjectId) -> RecordAnswer:
     """The line of a group, and its seats as intake knows them."""
     return await call.read(GROUP(group_id), line_view)
 
 
 @router.get("/tracks/{track}/waitlist")
+@shows(views.LineView)
 async def read_track_line(call: Team, track: TrackPath) -> dict[str, Any]:
     """The line of a track."""
     return dict(line_view(await _line(call, None, track)))
@@ -171,6 +177,7 @@ async def state_capacity(call: Staff, body: Capacity) -> RecordAnswer:
 
 
 @router.get("/partners/capacity")
+@shows(views.CapacityView)
 async def read_capacity(
     call: Team, kind: KindQuery = None, level: LevelQuery = None
 ) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from services.plans import (
     tables,
     treatment_plan,
 )
+from services.plans.api import views
 from services.plans.api.callers import (
     Answering,
     Anyone,
@@ -53,6 +54,7 @@ from shared.errors import NotYetKnown, Unknown
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["plans"])
 
@@ -156,6 +158,7 @@ class ExpectedAnalytes(Body):
 
 
 @router.post("/plans", status_code=201)
+@shows(views.Drafted)
 async def draft_plan(call: Staff, body: DraftPlan) -> RecordAnswer:
     """Draft the treatment plan of an admitted person."""
     new = treatment_plan.NewPlan(
@@ -176,6 +179,7 @@ async def draft_plan(call: Staff, body: DraftPlan) -> RecordAnswer:
 
 
 @router.post("/plans/{plan_id}/goals", status_code=201)
+@shows(views.GoalAdded)
 async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> RecordAnswer:
     """Add a goal, which the person has a part in."""
     goal = body.goal(call.new_id("goal"))
@@ -188,6 +192,7 @@ async def add_goal(call: Staff, plan_id: SubjectId, body: AddGoal) -> RecordAnsw
 
 
 @router.patch("/goals/{goal_id}")
+@shows(views.GoalChanged)
 async def change_goal(call: Staff, goal_id: SubjectId, body: ChangeGoal) -> RecordAnswer:
     """Measure a goal, change it, or give it up."""
     new = goals.Change(
@@ -232,6 +237,7 @@ async def sign_plan(call: Staff, plan_id: SubjectId, body: SignPlan) -> RecordAn
 
 
 @router.post("/plans/{plan_id}/amend")
+@shows(views.Amended)
 async def amend_plan(call: Staff, plan_id: SubjectId, body: AmendPlan) -> RecordAnswer:
     """Draft the next version of a plan in force, with other services. Both sign it with POST /plans/{plan_id}/sign.
 
@@ -253,6 +259,7 @@ async def withdraw_amendment(call: Staff, plan_id: SubjectId, body: OfEpisode) -
 
 
 @router.post("/plans/{plan_id}/relapse-prevention")
+@shows(views.RelapsePreventionNamed)
 async def name_relapse_prevention(
     call: Staff, plan_id: SubjectId, body: RelapsePrevention
 ) -> RecordAnswer:
@@ -325,6 +332,7 @@ async def identify_need(call: Clinician, episode_id: SubjectId, body: IdentifyNe
 
 
 @router.post("/episodes/{episode_id}/ancillary-services")
+@shows(views.ServiceAdded)
 async def add_service(call: Staff, episode_id: SubjectId, body: AddService) -> RecordAnswer:
     """Add a service alongside treatment, on site or elsewhere."""
     return await call.execute(
@@ -361,6 +369,7 @@ async def set_expected_analytes(
 
 
 @router.get("/episodes/{episode_id}")
+@shows(views.EPISODE, views.EpisodeView)
 async def read_episode(call: Staff, episode_id: SubjectId) -> RecordAnswer:
     """The plan, its reviews, and how the episode stands."""
     return await call.read(EPISODE(episode_id), _view)
@@ -380,6 +389,7 @@ def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
 
 
 @router.get("/groups/{group_id}")
+@shows(views.GROUP, views.GroupView)
 async def read_group(call: Staff, group_id: SubjectId) -> RecordAnswer:
     """Whether a group has a seat to plan with."""
 
@@ -390,6 +400,7 @@ async def read_group(call: Staff, group_id: SubjectId) -> RecordAnswer:
 
 
 @router.get("/tables/continued-service")
+@shows(dict[str, list[str]])
 async def continued_service(_call: Anyone) -> dict[str, list[str]]:
     """Which decisions each finding of a plan review allows."""
     return {basis.value: sorted(allowed) for basis, allowed in tables.DECISIONS.items()}

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from services.plans import aftercare, graduation, level_changes, retractions, transfers
+from services.plans.api import views
 from services.plans.api.callers import Answering, Arranger, Clinician, Staff
 from services.plans.api.subjects import EPISODE, SESSION
 from services.plans.episode_state import AskedTransfer
@@ -28,6 +29,7 @@ from shared.errors import Refused
 from shared.runtime.http.call import Body, Call, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBack
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["plans: moving on"])
 
@@ -122,6 +124,7 @@ async def _appointment(call: Call, body: ChangeLevel) -> Timestamp | None:
 
 
 @router.post("/episodes/{episode_id}/transfer", status_code=202)
+@shows(views.TransferAsked)
 async def ask_transfer(call: Arranger, episode_id: SubjectId, body: StartTransfer) -> RecordAnswer:
     """Ask for the hand-over to a partner that has accepted. It begins as soon as intake allows it.
 
@@ -147,6 +150,7 @@ async def record_first_contact(
 
 
 @router.put("/episodes/{episode_id}/aftercare-plan")
+@shows(views.AftercareWritten)
 async def write_aftercare(call: Staff, episode_id: SubjectId, body: WriteAftercare) -> RecordAnswer:
     """Say what is settled for the time after; each time a new version."""
     return await call.execute(

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from .accepted import narrowed, newly_required
-from .difference import Difference, Kind, differing, same
+from .answered import answered
+from .difference import Difference, Kind
 
 Schema = dict[str, Any]
 Documents = Mapping[str, Schema]
@@ -23,7 +24,6 @@ PLACE: Final = "http "
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
 _ANYBODY: Final = "anybody"
 """Who calls a route that asks for no role."""
-_PARTS: Final = ("properties", "required", "items")
 _REFERENCE: Final = "#/components/"
 
 
@@ -178,7 +178,7 @@ def _roles(before: list[str], after: list[str]) -> Iterator[Difference]:
 def _contents(before: Schema, after: Schema, status: str) -> Iterator[Difference]:
     for media in sorted(before.keys() | after.keys()):
         if media in before and media in after:
-            yield from _answered(before[media], after[media], status)
+            yield from answered(before[media], after[media], status)
         else:
             what = f"{media} {'came' if media in after else 'went'}"
             yield Difference(Kind.BREAKING, "", status, what)
@@ -196,37 +196,7 @@ def _headers(before: Schema, after: Schema, status: str) -> Iterator[Difference]
             old, new = before[was[key]], after[now[key]]
             if old["required"] and not new["required"]:
                 yield Difference(Kind.BREAKING, "", at, "no longer certain to be there")
-            yield from _answered(old["schema"], new["schema"], at)
-
-
-def _answered(before: Any, after: Any, place: str) -> Iterator[Difference]:
-    """Whether everything that was answered here still is: more may be, and what is there is as it was.
-
-    A schema is an object, or `true` for anything, or `false` for nothing.
-    """
-    if same(before, after):
-        return
-    if before is False or after is False:
-        yield Difference(Kind.BREAKING, "", place, "what it answers is changed")
-        return
-    whole: list[Schema] = [{} if one is True else one for one in (before, after)]
-    before, after = whole
-    old: Schema = before.get("properties", {})
-    new: Schema = after.get("properties", {})
-    lost = set(before.get("required", ())) - set(after.get("required", ()))
-    for name in sorted(old.keys() | new.keys() | lost):
-        at = f"{place}.{name}"
-        if name in old and name not in new:
-            yield Difference(Kind.BREAKING, "", at, "no longer answered")
-        elif name in lost:
-            yield Difference(Kind.BREAKING, "", at, "no longer certain to be there")
-        elif name not in old:
-            yield Difference(Kind.ADDITIVE, "", at, "new")
-        if name in old and name in new:
-            yield from _answered(old[name], new[name], at)
-    yield from _answered(before.get("items", True), after.get("items", True), f"{place}.[]")
-    if differing((before.keys() | after.keys()) - set(_PARTS), before, after):
-        yield Difference(Kind.BREAKING, "", place, "what it answers is changed")
+            yield from answered(old["schema"], new["schema"], at)
 
 
 # --- what is sent -------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from shared.contracts.codes import UUID_PATTERN, Timestamp
 from shared.runtime.audit.keeper import verify
 from shared.runtime.audit.store import AuditLog, Wanted
 from shared.runtime.core.audit import UNCHAINED
+from shared.runtime.http import views
 from shared.runtime.http.call import Call
 from shared.runtime.http.paging import After, Limit
 from shared.runtime.http.roles import require_roles
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["audit"])
 
@@ -33,6 +35,7 @@ class AuditedReplica(Protocol):
 
 
 @router.get("/audit")
+@shows(views.AuditView)
 async def entries(
     call: Reader,
     subject: SubjectQuery = None,
@@ -55,6 +58,7 @@ async def entries(
 
 
 @router.get("/audit/chains")
+@shows(views.ChainsView)
 async def chains(call: Reader) -> dict[str, Any]:
     """Check every link of every chain and every entry in them. `breaks` says where something is not what it was."""
     call.trail.touched = True

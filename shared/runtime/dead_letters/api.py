@@ -15,6 +15,7 @@ from shared.contracts.codes import UUID_PATTERN
 from shared.errors import Forbidden, Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
 from shared.runtime.core.original import MessageOriginal
+from shared.runtime.dead_letters import views
 from shared.runtime.dead_letters.audit import Who
 from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
@@ -24,6 +25,7 @@ from shared.runtime.dead_letters.view import view_of
 from shared.runtime.http.call import Body, Call
 from shared.runtime.http.operators import OPERATING, OPERATOR, operates, own_rows
 from shared.runtime.http.paging import After, Limit
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["operations"])
 
@@ -140,6 +142,7 @@ class Resume(Body):
 
 
 @router.get("/ops/dead-letters")
+@shows(views.GroupsView)
 async def groups(call: Operator) -> dict[str, Any]:
     """Open dead letters by fingerprint: like failures together, the largest group first."""
     found = await _replica(call).dead_letters.groups(own_rows(call))
@@ -152,6 +155,7 @@ async def groups(call: Operator) -> dict[str, Any]:
 
 
 @router.get("/ops/dead-letters/rows")
+@shows(views.RowsView)
 async def rows(
     call: Operator,
     fingerprint: Fingerprint = None,
@@ -186,6 +190,7 @@ async def rows(
 
 
 @router.get("/ops/dead-letters/audit")
+@shows(views.OperatorEntries)
 async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
     """What operators of the caller's facility did here, who and why, the latest first.
 
@@ -196,6 +201,7 @@ async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
 
 
 @router.get("/ops/dead-letters/discards")
+@shows(views.DiscardsView)
 async def pending_discards(call: Operator) -> dict[str, Any]:
     """What waits for a second operator's approval: whose it is, until when, and whether it is late."""
     found = await _replica(call).discards.pending(
@@ -205,6 +211,7 @@ async def pending_discards(call: Operator) -> dict[str, Any]:
 
 
 @router.post("/ops/dead-letters/redrive")
+@shows(views.RedriveView)
 async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
     """Run the present rules on dead letters, in order per stream, in steps of 1, 10, 100; stop at the first failure.
 
@@ -234,6 +241,7 @@ async def redrive(call: Operator, body: Redrive) -> dict[str, Any]:
 
 
 @router.get("/ops/dead-letters/{dead_letter_id}")
+@shows(views.Row, views.Means, views.RowDetails)
 async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
     """One dead letter: where it came from, what is known of it, and how many wait behind it."""
     dead_letter = await _found(call, dead_letter_id)
@@ -250,6 +258,7 @@ async def one(call: Operator, dead_letter_id: DeadLetterId) -> dict[str, Any]:
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/preview")
+@shows(views.PreviewView)
 async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -> dict[str, Any]:
     """What the present rules would do with this dead letter and those before it in its stream. Writes nothing."""
     await _found(call, dead_letter_id)
@@ -258,6 +267,7 @@ async def preview(call: Operator, dead_letter_id: DeadLetterId, body: Preview) -
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/discard")
+@shows(views.RequestedView)
 async def request_discard(
     call: Operator, dead_letter_id: DeadLetterId, body: RequestDiscard
 ) -> dict[str, Any]:
@@ -270,6 +280,7 @@ async def request_discard(
 
 
 @router.post("/ops/dead-letters/{dead_letter_id}/discard/approve")
+@shows(views.Discarded, views.DiscardedWith)
 async def approve_discard(
     call: Operator, dead_letter_id: DeadLetterId, body: Reason
 ) -> dict[str, Any]:
@@ -279,12 +290,14 @@ async def approve_discard(
 
 
 @router.post("/ops/streams/preview")
+@shows(views.StreamView)
 async def preview_stream(call: Operating, body: StreamAt) -> dict[str, Any]:
     """What setting a stream back would do: which numbers count as discarded, and what is lined up. Writes nothing."""
     return await _streams(call).preview((body.subject, body.stream), body.number)
 
 
 @router.post("/ops/streams/set-back")
+@shows(views.StreamView)
 async def set_back_stream(call: Operating, body: SetBack) -> dict[str, Any]:
     """Take a number for the last one that was applied rightly, after a foreign event had a number of this stream.
 
@@ -295,6 +308,7 @@ async def set_back_stream(call: Operating, body: SetBack) -> dict[str, Any]:
 
 
 @router.post("/ops/consumer/resume")
+@shows(views.ResumedView)
 async def resume(call: Operating, body: Resume) -> dict[str, Any]:
     """End the halt of this replica's consumer."""
     was = await _replica(call).consumer.resume(body.accept)

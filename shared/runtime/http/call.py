@@ -73,7 +73,9 @@ class Body(BaseModel):
     looked up, so that nothing a caller makes up reaches the bus. A time is one of our times, a number is a number.
     """
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     @field_validator("*", mode="before")
     @classmethod

@@ -5,33 +5,45 @@ Every call carries a token; a command carries an Idempotency-Key and may carry I
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
-from fastapi.dependencies.utils import get_typed_return_annotation
 from fastapi.routing import APIRoute
 
 from shared.roles import as_in_tokens, services_for
+from shared.runtime.http.answer_schemas import (
+    Place,
+    add_answers,
+    add_words,
+    answers_about_record,
+)
 from shared.runtime.http.call import KEY_LENGTH_MAX
-from shared.runtime.http.json_answer import RecordAnswer
 
-_METHODS: Final = ("get", "put", "post", "patch", "delete")
 PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "title": "Problem",
     "description": "RFC 9457 problem details. It never repeats what the caller sent.",
     "required": ["type", "title", "status", "code", "detail"],
     "properties": {
-        "type": {"type": "string", "pattern": "^urn:throughcare:problem:[a-z0-9-]+$"},
-        "title": {"type": "string"},
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "type": {
+            "type": "string",
+            "pattern": "^urn:throughcare:problem:[a-z0-9-]+$",
+            "description": "The code as a URN.",
+        },
+        "title": {"type": "string", "description": "The code as words."},
+        "status": {
+            "type": "integer",
+            "minimum": 400,
+            "maximum": 599,
+            "description": "The status of the answer.",
+        },
         "code": {
             "type": "string",
             "pattern": "^[a-z0-9-]+$",
             "description": "Stable and for machines.",
         },
-        "detail": {"type": "string"},
+        "detail": {"type": "string", "description": "What is wrong, in one sentence."},
         "hint": {"type": "string", "description": "What the caller can do about it."},
         "errors": {
             "type": "array",
@@ -41,7 +53,14 @@ PROBLEM: Final[dict[str, Any]] = {
                 "required": ["at", "why"],
                 "properties": {
                     "at": {"type": "string", "description": "`*` stands for a key of the caller."},
-                    "why": {"type": "string"},
+                    "why": {
+                        "type": "string",
+                        "description": "What does not match, as a code.",
+                    },
+                    "registry": {
+                        "type": "string",
+                        "description": "Where the code would have to be registered.",
+                    },
                     "allowed": {
                         "type": "array",
                         "description": "The codes of the list, where there is one.",
@@ -90,6 +109,7 @@ _KEY: Final[dict[str, Any]] = {
         "pattern": "^[ -~]+$",
     },
 }
+READINESS: Final = "/readyz"
 _IF_MATCH: Final[dict[str, Any]] = {
     "name": "If-Match",
     "in": "header",
@@ -100,55 +120,44 @@ _IF_MATCH: Final[dict[str, Any]] = {
 
 
 def describe(app: FastAPI, service: str, routers: Iterable[APIRouter]) -> None:
-    """Add to the application's document what all operations share, and the roles that may call each."""
+    """Add to the application's document what all operations share, who may call each, and what it answers."""
     plain = app.openapi
-    roles, of_records = _roles(service, routers), _of_records(routers)
+    routes = dict(_routes(routers))
+    roles = dict(_roles(service, routes))
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(plain(), roles, of_records)
+            app.openapi_schema = _described(plain(), roles, routes)
         return app.openapi_schema
 
     app.openapi = openapi
 
 
-def _roles(service: str, routers: Iterable[APIRouter]) -> dict[tuple[str, str], list[str]]:
-    """By method and path, the roles that are let in, as tokens carry them."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _routes(routers: Iterable[APIRouter]) -> Iterator[tuple[Place, APIRoute]]:
     for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute):
-                for dependency in route.dependant.dependencies:
-                    roles = getattr(dependency.call, "roles", None)
-                    if roles is not None:
-                        for method in route.methods or ():
-                            services = services_for(service, method, route.path)
-                            found[method.lower(), route.path] = sorted(
-                                (*map(as_in_tokens, roles), *services)
-                            )
-    return found
+                for method in route.methods or ():
+                    yield (method.lower(), route.path), route
 
 
-def _of_records(routers: Iterable[APIRouter]) -> set[tuple[str, str]]:
-    """By method and path, the routes that answer about one record, by what they say they return."""
-    return {
-        (method.lower(), route.path)
-        for router in routers
-        for route in router.routes
-        if isinstance(route, APIRoute)
-        and get_typed_return_annotation(route.endpoint) is RecordAnswer
-        for method in route.methods or ()
-    }
+def _roles(service: str, routes: Mapping[Place, APIRoute]) -> Iterator[tuple[Place, list[str]]]:
+    """By method and path, the roles that are let in, as tokens carry them."""
+    for (method, path), route in routes.items():
+        for dependency in route.dependant.dependencies:
+            roles = getattr(dependency.call, "roles", None)
+            if roles is not None:
+                services = services_for(service, method.upper(), path)
+                yield (method, path), sorted((*map(as_in_tokens, roles), *services))
 
 
 def _described(
     document: dict[str, Any],
-    roles: Mapping[tuple[str, str], list[str]],
-    of_records: Collection[tuple[str, str]],
+    roles: Mapping[Place, list[str]],
+    routes: Mapping[Place, APIRoute],
 ) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas["Problem"] = PROBLEM
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)  # the framework's own, which no operation answers
     for schema in schemas.values():
@@ -158,14 +167,22 @@ def _described(
     components["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     }
-    for path, operations in document["paths"].items():
-        for method in _METHODS:
-            if method in operations:
-                _describe(path, method, operations[method], roles.get((method, path)))
-                if (method, path) in of_records:
-                    for answer in _done(operations[method]["responses"]):
-                        answer["headers"] = _ETAG
+    add_answers(document, routes)
+    schemas["Problem"] = PROBLEM
+    for (method, path), route in routes.items():
+        operation = document["paths"][path][method]
+        _describe(path, method, operation, roles.get((method, path)))
+        if answers_about_record(route):
+            for answer in _done(operation["responses"]):
+                answer["headers"] = _ETAG
+    add_words(document)
     return document
+
+
+def _not_ready(ready: dict[str, Any]) -> dict[str, Any]:
+    """What is answered as long as a replica is not ready: the same as when it is, with the reasons."""
+    content = {**ready["content"], **_CONTENT}
+    return {"description": "Not ready, with the reasons.", "headers": _WAIT, "content": content}
 
 
 def _done(responses: Mapping[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -177,6 +194,8 @@ def _describe(path: str, method: str, operation: dict[str, Any], roles: list[str
     responses.pop("422", None)
     responses["4XX"] = {"$ref": "#/components/responses/Refused"}
     responses["503"] = {"$ref": "#/components/responses/Waiting"}
+    if path == READINESS:
+        responses["503"] = _not_ready(responses["200"])
     if roles is not None:
         operation["security"] = [{"token": []}]
         operation["x-roles"] = roles

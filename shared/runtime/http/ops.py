@@ -14,10 +14,12 @@ from pydantic import AwareDatetime, StringConstraints
 from shared.contracts.codes import Timestamp
 from shared.errors import Refused
 from shared.runtime.clock import SteppedClock
+from shared.runtime.http import views
 from shared.runtime.http.call import Body, Call
 from shared.runtime.http.json_answer import JsonAnswer
 from shared.runtime.http.operators import OPERATING
 from shared.runtime.http.replica import Replica
+from shared.runtime.http.shown import shows
 from shared.runtime.set_aside import REASONS
 
 router = APIRouter(tags=["operations"])
@@ -88,12 +90,14 @@ class Step(Body):
 
 
 @router.get("/healthz")
+@shows(views.Alive)
 async def alive() -> dict[str, str]:
     """The process runs and its event loop turns, whatever else may wait."""
     return {"status": "alive"}
 
 
 @router.get("/readyz")
+@shows(views.Ready)
 async def ready(request: Request) -> Response:
     """200 when the service takes commands and consumes events; 503 with the reasons otherwise.
 
@@ -121,6 +125,7 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get("/ops/set-aside")
+@shows(views.SetAsideView)
 async def set_aside(call: Annotated[Call, OPERATING]) -> dict[str, Any]:
     """The records that this replica leaves out of its work, each with the reason. Everything else goes on."""
     call.trail.touched = True
@@ -128,6 +133,7 @@ async def set_aside(call: Annotated[Call, OPERATING]) -> dict[str, Any]:
 
 
 @router.get("/ops/flow")
+@shows(views.FlowView)
 async def flow(
     call: Annotated[Call, OPERATING],
     due_until: Timestamp | None = None,
@@ -170,6 +176,7 @@ def _offsets(positions: Iterable[str]) -> dict[str, int]:
 
 
 @router.put("/ops/clock")
+@shows(views.ClockView)
 async def step(call: Annotated[Call, OPERATING], to: Step) -> dict[str, str]:
     """Set the domain time. Only where the service was started with a stepped clock."""
     call.trail.exempt = True  # a driver's, once for each step

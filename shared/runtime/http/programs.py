@@ -20,8 +20,10 @@ from shared.errors import ConfigurationError, Unknown
 from shared.programs.profile import ANY_FACILITY, ProgramProfile
 from shared.programs.read import read_profile
 from shared.programs.registered import LOOKED_UP_BY_ROUTES, Directory, read_directory
+from shared.runtime.http import views
 from shared.runtime.http.call import Call
 from shared.runtime.http.roles import require_roles
+from shared.runtime.http.shown import shows
 
 router = APIRouter(tags=["programs"])
 Anyone = Annotated[Call, require_roles()]
@@ -160,6 +162,7 @@ def _rank(profile: ProgramProfile) -> tuple[bool, date, str]:
 
 
 @router.get("/programs")
+@shows(views.ProgramsView)
 async def list_programs(call: Anyone) -> dict[str, Any]:
     """The programs of the caller's facility, as they hold today for new admissions."""
     found = call.runtime.programs.all_current(call.actor.facility_id, call.today)
@@ -167,6 +170,7 @@ async def list_programs(call: Anyone) -> dict[str, Any]:
 
 
 @router.get("/programs/{program}")
+@shows(ProgramProfile, views.TermsView)
 async def read_program(
     call: Anyone, program: Annotated[str, InPath(pattern=CODE_PATTERN)]
 ) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from shared.errors import Forbidden
 from shared.loops import LOOP_INDEX, CareState, Loop
 from shared.runtime.core.reactions import on
 from shared.runtime.core.record_kind import RecordKind
+from shared.runtime.http import views
 from shared.runtime.http.call import Call
 from shared.runtime.http.paging import PAGE_MAX, After, Limit, all_pages, states
 from shared.runtime.http.roles import require_roles
+from shared.runtime.http.shown import shows
 from shared.runtime.http.subjects import state_of
 
 router = APIRouter(tags=["open loops"])
@@ -44,6 +46,7 @@ StaffIdQuery = Annotated[str | None, Query(pattern=UUID_PATTERN)]
 
 
 @router.get("/loops")
+@shows(views.LoopsView)
 async def open_loops(
     call: Anyone,
     kind: Code = None,
@@ -72,6 +75,7 @@ async def open_loops(
 
 
 @router.get("/tasks")
+@shows(views.TasksView)
 async def tasks(
     call: Anyone, staff_id: StaffIdQuery = None, role: Code = None, limit: Limit = 100
 ) -> dict[str, Any]:
