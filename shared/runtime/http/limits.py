@@ -29,6 +29,8 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 20.0
 MESSAGE_SECONDS: Final = 60.0
 """How long a body may go on arriving after its request was refused."""
+ANSWER_SECONDS: Final = 60.0
+"""How long a caller may take to read what was written to it: an answer that nobody reads would be kept for ever."""
 BURST_SECONDS: Final = 10.0
 """An actor may use up the requests of so many seconds at once."""
 ACTORS_MAX: Final = 10_000
