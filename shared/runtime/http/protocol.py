@@ -83,7 +83,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._keeps(len(name) + len(value)):
+        """A trailer is measured and dropped: behind a body it would add to the headers that the sender is known by."""
+        if self._keeps(len(name) + len(value)) and self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
