@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -52,6 +53,9 @@ def care(
     ] = False,
 ) -> None:
     """Event-driven care coordination for intensive outpatient programs."""
+    # Without any handler, Python prints what libraries warn of. A command says itself what went wrong; a service sets
+    # up its own log.
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 app.command(epilog="Example: `care up`, then open http://127.0.0.1:8001/docs")(stack.up)

@@ -1,4 +1,4 @@
-"""`care events tail` and `care journey`: read the topics as any subscriber can. They print envelopes, never data."""
+"""`care.events tail` and `care journey`: read the topics as any subscriber can. They print envelopes, never data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BLOCKED_MAX = 200
 """How many dead letters of one record are looked at, in each service."""
 
 
-@app.command(epilog="Example: `care events tail --type screen-failed --kafka 127.0.0.1:9092`")
+@app.command(epilog="Example: `care.events tail --type screen-failed --kafka 127.0.0.1:9092`")
 def tail(
     kafka: Bootstrap,
     event_type: Annotated[
@@ -92,6 +92,10 @@ def until_answered(kafka: str, reading_topics: Coroutine[Any, Any, T]) -> T:
 
 
 def _no_answer(kafka: str, error: Exception) -> NoReturn:
+    from shared.kit.to_the_end import BrokerSilent
+
+    if isinstance(error, BrokerSilent):
+        fail(str(error), "Check that the partition has a leader: `care topics check`.")
     fail(
         f"Kafka at {kafka} does not answer ({type(error).__name__}).",
         "Check the address in --kafka or KAFKA_BOOTSTRAP.",
@@ -215,6 +219,7 @@ async def _journey(kafka: str, subject: str) -> list[Envelope]:
     from aiokafka import TopicPartition
 
     from shared.contracts.topics import TOPICS
+    from shared.kit.to_the_end import read_to
     from shared.runtime.core.partitions import partition_of
 
     whole = len(subject.partition("/")[2]) == WHOLE
@@ -226,13 +231,12 @@ async def _journey(kafka: str, subject: str) -> list[Envelope]:
     found: dict[tuple[str, str, int], Envelope] = {}
     async with reading(kafka, partitions, beginning=True) as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    envelope = _envelope(record)
-                    if envelope is not None and envelope.subject.startswith(subject):
-                        key = (envelope.subject, envelope.source, envelope.sequence)
-                        found.setdefault(key, envelope)
+        async for _, records in read_to(consumer, ends):
+            for record in records:
+                envelope = _envelope(record)
+                if envelope is not None and envelope.subject.startswith(subject):
+                    key = (envelope.subject, envelope.source, envelope.sequence)
+                    found.setdefault(key, envelope)
     if found:
         subject = only(subject, (one for one, _, _ in found), "episode")
     events = {key[1:]: envelope for key, envelope in found.items() if key[0] == subject}

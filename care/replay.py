@@ -209,17 +209,16 @@ async def _look(kafka: str, watermarks: Mapping[Place, int], found: Findings) ->
     """Look at every record of these partitions before their watermarks."""
     from aiokafka import TopicPartition
 
+    from shared.kit.to_the_end import read_to
+
     ends = {TopicPartition(*place): end for place, end in watermarks.items()}
     [counter] = _counters
     async with reading(kafka, list(ends), beginning=True) as consumer:
-        while any([await consumer.position(one) < end for one, end in ends.items()]):
-            batches = await consumer.getmany(timeout_ms=500, max_records=BATCH)
-            for one, records in batches.items():
-                for record in records:
-                    if record.offset < ends[one]:
-                        found.look_at(record)
-                with counter.get_lock():
-                    counter.value += len(records)
+        async for _, records in read_to(consumer, ends, records_max=BATCH):
+            for record in records:
+                found.look_at(record)
+            with counter.get_lock():
+                counter.value += len(records)
 
 
 async def _tell(counter: Any, total: int) -> None:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 """The source tree; in an installed package, the directory of the packages."""
+ADDRESSES: Final = {
+    "broker-unavailable": "Check that Kafka runs, and its address in --kafka or KAFKA_BOOTSTRAP; then retry.",
+    "store-unavailable": "Check that MongoDB runs, and its address in MONGO_URI; then retry.",
+}
+"""What to do at a terminal where something did not answer: most often it is the address that is wrong."""
 GAP: Final = 2
 """Blanks between two columns."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
@@ -142,7 +147,7 @@ def failures() -> Generator[None]:
     try:
         yield
     except CareError as error:
-        fail(str(error), error.hint)
+        fail(str(error), ADDRESSES.get(error.code, error.hint))
 
 
 def not_ignored(context: typer.Context, option: str, why: str) -> None:

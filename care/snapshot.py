@@ -342,16 +342,15 @@ async def _read(
     consumer: AIOKafkaConsumer, partitions: list[TopicPartition], writing: Writing
 ) -> None:
     """Read every partition to its watermark; a finished one is fetched no more."""
+    from shared.kit.to_the_end import read_to
+
     for one in partitions:
         consumer.seek(one, writing.next[one.topic, one.partition])
-    while left := writing.left:
-        wanted = [one for one in partitions if (one.topic, one.partition) in left]
-        consumer.pause(*(one for one in partitions if one not in wanted))
-        found = await consumer.getmany(*wanted, timeout_ms=500, max_records=BATCH)
-        for one, records in found.items():
-            writing.take((one.topic, one.partition), records)
-        for one in wanted:  # a hole at the end has no record
-            writing.next[one.topic, one.partition] = await consumer.position(one)
+    ends = {one: writing.header.bounds[one.topic, one.partition][1] for one in partitions}
+    async for one, records in read_to(consumer, ends, records_max=BATCH):
+        writing.take((one.topic, one.partition), records)
+    for one, end in ends.items():  # a hole at the end has no record
+        writing.next[one.topic, one.partition] = end
 
 
 async def _tell(writing: Writing) -> None:

@@ -18,6 +18,7 @@ from pymongo import AsyncMongoClient
 
 from demo.journal import Accepted
 from shared.contracts.topics import TOPICS
+from shared.kit.to_the_end import read_to
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.clients import new_consumer
 
@@ -105,27 +106,23 @@ async def read_topics(kafka: KafkaConnection) -> list[Heard]:
             TopicPartition(t.name, n) for t in TOPICS.values() for n in range(t.partitions)
         ]
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        left = {tp for tp in partitions if ends[tp] > 0}
+        left = {tp: end for tp, end in ends.items() if end > 0}
         heard: list[Heard] = []
         if not left:
             return heard
         consumer.assign(list(left))
         await consumer.seek_to_beginning(*left)
-        while left:
-            for tp, records in (await consumer.getmany(timeout_ms=1_000)).items():
-                heard += [
-                    Heard(
-                        record.topic,
-                        record.partition,
-                        record.offset,
-                        {name: value.decode() for name, value in record.headers},
-                        json.loads(record.value or b"null"),
-                    )
-                    for record in records
-                    if record.offset < ends[tp]
-                ]
-                if records[-1].offset + 1 >= ends[tp]:
-                    left.discard(tp)
+        async for _, records in read_to(consumer, left):
+            heard += [
+                Heard(
+                    record.topic,
+                    record.partition,
+                    record.offset,
+                    {name: value.decode() for name, value in record.headers},
+                    json.loads(record.value or b"null"),
+                )
+                for record in records
+            ]
         return heard
     finally:
         await consumer.stop()

@@ -42,6 +42,7 @@ from .connection import Connection
 from .errors import Refused
 from .heartbeat import inbox_of
 from .messages import Place, name_of
+from .to_the_end import read_to
 
 log: Final = logging.getLogger("throughcare_events")
 FETCH_WAIT_MS: Final = 500
@@ -129,17 +130,24 @@ class Consumer(ConsumerRebalanceListener):
         self._client.assign([self._there(place) for place in places])
 
     async def names(self, offsets: Mapping[Place, int]) -> dict[Place, str]:
-        """What names the message at each of these offsets, or the next one where none is there any more."""
+        """What names the message at each of these offsets, or the next one where none is there any more; "" at the end.
+
+        Raises `KafkaError`, also when Kafka falls silent.
+        """
         waiting = {self._there(place): offset for place, offset in offsets.items()}
+        if not waiting:
+            return {}
+        ends: dict[TopicPartition, int] = await self._client.end_offsets(list(waiting))
         for there, offset in waiting.items():
             self._client.seek(there, offset)
-        found: dict[Place, str] = {}
-        while waiting:
-            batches = await self._client.getmany(*waiting, timeout_ms=FETCH_WAIT_MS)
-            for there, batch in batches.items():
-                if batch:
-                    del waiting[there]
-                    found[self._place(there)] = name_of(batch[0])
+        found = dict.fromkeys(offsets, "")
+        self._client.pause(*(self._client.assignment() - waiting.keys()))
+        async for there, batch in read_to(self._client, ends):
+            if there in waiting:
+                del waiting[there]
+                found[self._place(there)] = name_of(batch[0])
+                self._client.seek(there, ends[there])
+        self._client.resume(*self._client.assignment())
         return found
 
     # --- partitions ------------------------------------------------------------------------------

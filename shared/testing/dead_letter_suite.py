@@ -202,12 +202,21 @@ class DeadLettersSuite:
         for number in range(3):
             at = WALL + timedelta(seconds=number)
             await dead_letters.write_audit(
-                {"_id": f"entry {number}", "at": at, "action": "redrive"}
+                {
+                    "_id": f"entry {number}",
+                    "at": at,
+                    "action": "redrive",
+                    "facility_id": ("operations", "harbor", "river")[number],
+                    "facilities": (["harbor", "river"], ["harbor"], [])[number],
+                }
             )
         await dead_letters.write_audit({"_id": "entry 1", "result": {"redriven": 4}})
-        found = await dead_letters.audit({}, 2)
+        found = await dead_letters.audit(None, 2)
         assert [entry["_id"] for entry in found] == ["entry 2", "entry 1"]
         assert (found[1]["action"], found[1]["result"]) == ("redrive", {"redriven": 4})
+        for facility, numbers in (("harbor", (1, 0)), ("river", (2, 0)), ("another", ())):
+            found = await dead_letters.audit(facility, 10)
+            assert [entry["_id"] for entry in found] == [f"entry {one}" for one in numbers]
 
 
 def _data(dead_letter: DeadLetter) -> bytes | None:

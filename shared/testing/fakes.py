@@ -478,9 +478,18 @@ class MemoryDeadLetters:
 
         await self.seam.call("write_audit", [write])
 
-    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
+    async def facilities(self, wanted: Mapping[str, Any]) -> list[str]:
+        given = {**wanted, "status": OPEN}
+        [found] = await self.seam.call("facilities", [lambda: self._documents(given)])
+        return sorted({one["facility_id"] for one in found})
+
+    async def audit(self, facility_id: str | None, limit: int) -> list[Document]:
         entries = [decoded(raw) for raw in self.disk.operator_acts.values()]
-        entries = [one for one in entries if wanted.items() <= one.items()]
+        entries = [
+            one
+            for one in entries
+            if facility_id in {None, one.get("facility_id"), *one.get("facilities", ())}
+        ]
         return sorted(entries, key=lambda entry: entry["at"], reverse=True)[:limit]
 
     def _documents(self, wanted: Mapping[str, Any], *, content: bool = True) -> list[Document]:

@@ -140,3 +140,27 @@ def test_a_planted_client_is_found(code: str) -> None:
 def test_clients_that_do_it_right_pass() -> None:
     code = "AIOKafkaConsumer(**client_options(kafka), group_id=x)\nKafkaBroker(**broker_options(s))"
     assert not list(_breaches(ast.parse(code)))
+
+
+FETCH_FOR_EVER = {
+    "shared/runtime/kafka/clients.py": "gives it our names",
+    "shared/runtime/kafka/consumer.py": "a service's consumer",
+    "shared/kit/consumer.py": "a subscriber's consumer",
+    "shared/kit/to_the_end.py": "the one loop that ends",
+    "care/events.py": "`care events tail` follows until it is stopped",
+    "bench/contestants/floor.py": "a consumer that is measured",
+    "bench/stage.py": "a consumer that is measured",
+    "chaos/rig.py": "takes one batch, within a time limit",
+}
+
+
+def test_whoever_reads_to_an_end_does_it_in_the_one_place_that_gives_up() -> None:
+    """A loop of one's own waits for ever when the broker falls silent before the end."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if ".getmany(" in path.read_text(encoding="utf-8")
+    }
+    assert found <= FETCH_FOR_EVER.keys()
+    assert "shared/kit/to_the_end.py" in found

@@ -16,7 +16,7 @@ from shared.errors import Forbidden, Invalid, Refused, Unknown
 from shared.runtime.core.dead_letter import OPEN, REASONS, STATUSES, DeadLetter
 from shared.runtime.core.original import MessageOriginal
 from shared.runtime.dead_letters import views
-from shared.runtime.dead_letters.audit import Who
+from shared.runtime.dead_letters.audit import Audit, Who
 from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.store import DeadLetters
@@ -192,11 +192,12 @@ async def rows(
 @router.get("/ops/dead-letters/audit")
 @shows(views.OperatorEntries)
 async def audit(call: Operator, limit: Limit = 100) -> dict[str, Any]:
-    """What operators of the caller's facility did here, who and why, the latest first.
+    """What was done here by operators of the caller's facility, and to its rows; who and why, the latest first.
 
     The operating organisation sees all of it.
     """
-    found = await _replica(call).dead_letters.audit(own_rows(call), limit)
+    facility_id = own_rows(call).get("facility_id")
+    found = await Audit(_replica(call).dead_letters).seen_by(facility_id, limit)
     return {"audit": [{"id": entry.pop("_id"), **entry} for entry in found]}
 
 

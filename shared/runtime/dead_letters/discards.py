@@ -70,7 +70,8 @@ class Discards:
             await self._next_in_line(dead_letter, taken_back_by)
         at = self._now()
         request = DiscardRequest(at, who.actor_id, who.why, at + APPROVED_WITHIN, taken_back_by)
-        entry = await self._audit.begin("request-discard", who, {"dead_letter": dead_letter_id})
+        what, whose = {"dead_letter": dead_letter_id}, [dead_letter.facility_id]
+        entry = await self._audit.begin("request-discard", who, what, whose)
         await self._dead_letters.request_discard(dead_letter_id, request)
         self._alarmed.discard(dead_letter_id)
         result: Document = {"requested": dead_letter_id, "until": request.until}

@@ -174,7 +174,9 @@ class Redriver:
         """
         async with self._one_at_a_time:
             progress = Progress()
-            entry = await self._audit.begin("redrive", who, {"wanted": dict(wanted), "upto": upto})
+            what = {"wanted": dict(wanted), "upto": upto}
+            whose = await self._dead_letters.facilities(wanted)
+            entry = await self._audit.begin("redrive", who, what, whose)
             try:
                 await self._ramp(self._in_order(wanted), who, progress, limit, upto)
             finally:
@@ -266,7 +268,8 @@ class Redriver:
         async with self._one_at_a_time:
             dead_letter = await self.discardable(dead_letter_id)
             stream = stream_of(dead_letter)
-            entry = await self._audit.begin("discard", who, {"dead_letter": dead_letter_id})
+            what, whose = {"dead_letter": dead_letter_id}, [dead_letter.facility_id]
+            entry = await self._audit.begin("discard", who, what, whose)
             status = DISCARDED
             if stream is not None:
                 [outcome] = await self._reactor.submit([self._discarding(dead_letter)])

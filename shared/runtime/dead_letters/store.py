@@ -125,12 +125,16 @@ class DeadLetters(Protocol):
         """The open dead letters with the given values whose discard was requested, the earliest deadline first."""
         ...
 
+    async def facilities(self, wanted: Mapping[str, Any]) -> list[str]:
+        """Whose the open dead letters with the given values are; empty for those that are nobody's."""
+        ...
+
     async def write_audit(self, entry: Document) -> None:
         """Begin or complete an entry of the audit, by its `_id`."""
         ...
 
-    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
-        """The latest entries of the audit with the given values, the latest first."""
+    async def audit(self, facility_id: str | None, limit: int) -> list[Document]:
+        """The latest entries of the audit, the latest first: all, or those by or about this facility."""
         ...
 
 
@@ -273,13 +277,20 @@ class MongoDeadLetters:
             found = await cursor.to_list()
         return read_rows(found, self._set_aside)
 
+    async def facilities(self, wanted: Mapping[str, Any]) -> list[str]:
+        with translated():
+            found = await self._dead_letters.distinct("facility_id", {**wanted, "status": OPEN})
+        return sorted(one for one in found if isinstance(one, str))
+
     async def write_audit(self, entry: Document) -> None:
         with translated():
             await self._audit.update_one({"_id": entry["_id"]}, {"$set": entry}, upsert=True)
 
-    async def audit(self, wanted: Mapping[str, Any], limit: int) -> list[Document]:
+    async def audit(self, facility_id: str | None, limit: int) -> list[Document]:
+        whose = [{"facility_id": facility_id}, {"facilities": facility_id}]
+        wanted = {} if facility_id is None else {"$or": whose}
         with translated():
-            return await self._audit.find({**wanted}).sort("at", DESCENDING).limit(limit).to_list()
+            return await self._audit.find(wanted).sort("at", DESCENDING).limit(limit).to_list()
 
 
 def id_before(after: str | None) -> str:

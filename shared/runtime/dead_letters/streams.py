@@ -49,7 +49,8 @@ class Streams:
         done = await self.preview(stream, number)
         subject, sender = stream
         what = {"subject": subject, "stream": sender, "number": number}
-        entry = await self._audit.begin("set-back", who, what)
+        record, _ = await self._found(stream, number)
+        entry = await self._audit.begin("set-back", who, what, [record.facility_id])
         for _ in range(RACES_MAX):
             record, missed = await self._found(stream, number)
             for one in missed:

@@ -29,6 +29,8 @@ from shared.runtime.settings import ServiceSettings
 
 LEEWAY_SECONDS: Final = 30
 """How far the clocks of issuer and service may differ."""
+INSTANT_MAX: Final = 1e12
+"""Seconds since 1970; no token is used in thirty thousand years."""
 _REMEMBERED: Final = 1_000
 _DEFAULT_ISSUER: Final = ServiceSettings.model_fields["issuer"].default
 
@@ -132,11 +134,22 @@ class Authenticator:
             self._registry.validate(claims)
         except (JoseError, ValueError, TypeError, RecursionError):
             raise refused() from None
-        too_old_at = float(claims["iat"]) + self._max_age_seconds
-        until = min(float(claims["exp"]), too_old_at) + LEEWAY_SECONDS
+        too_old_at = _instant(claims["iat"]) + self._max_age_seconds
+        until = min(_instant(claims["exp"]), too_old_at) + LEEWAY_SECONDS
         if until <= self._now():
             raise refused()
         return self._claims.actor_of(claims, self.source.issuer), until
+
+
+def _instant(claim: Any) -> float:
+    """A time as a claim states it. Python's JSON also reads NaN and numbers of any length: they are no time."""
+    if (
+        isinstance(claim, bool)
+        or not isinstance(claim, int | float)
+        or not abs(claim) < INSTANT_MAX
+    ):
+        raise refused()
+    return float(claim)
 
 
 def _source(settings: ServiceSettings) -> KeySource:

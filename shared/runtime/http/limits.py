@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any, Final
 
@@ -29,11 +29,22 @@ HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 20.0
 MESSAGE_SECONDS: Final = 60.0
 """How long a body may go on arriving after its request was refused."""
+ANSWER_SECONDS: Final = 60.0
+"""How long a caller may take to read what was written to it: an answer that nobody reads would be kept for ever."""
 BURST_SECONDS: Final = 10.0
 """An actor may use up the requests of so many seconds at once."""
 ACTORS_MAX: Final = 10_000
 
+ONCE: Final = frozenset({b"authorization", b"content-type", b"host", b"idempotency-key"})
+"""Headers of which a request has one at most: who reads the first and who reads the last would see two requests."""
+
 _MARKS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+class Ambiguous(CareError):
+    """A request that says two things at once."""
+
+    status = 400
 
 
 class TooMuch(CareError):
@@ -90,6 +101,7 @@ class Limits:
             return
         headers: dict[bytes, bytes] = dict(scope["headers"])
         try:
+            _check_once(scope["headers"])
             has_body = headers.get(b"content-length", b"0") != b"0" or (
                 b"transfer-encoding" in headers
             )
@@ -127,6 +139,16 @@ class Limits:
             return 0.0  # the route refuses it, if it asks for somebody
         trail_of(scope).actor = actor
         return self._rates.spend(actor)
+
+
+def _check_once(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    names = [name for name, _ in headers if name in ONCE]
+    if len(set(names)) < len(names):
+        raise Ambiguous(
+            "header-repeated",
+            "A header that a request has once was sent twice.",
+            hint="Send each of Authorization, Content-Type, Host and Idempotency-Key once.",
+        )
 
 
 async def _caller(authenticator: Authenticator, given: bytes | None) -> Actor:

@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol of uvicorn, with limits on the head of a request and on the time that a request may take."""
+"""The HTTP/1.1 protocol of uvicorn, with limits on the head of a request, and on the time for request and answer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from shared.runtime.http.limits import HEAD_BYTES_MAX, HEAD_SECONDS, HEADERS_MAX, MESSAGE_SECONDS
+from shared.runtime.http.limits import (
+    ANSWER_SECONDS,
+    HEAD_BYTES_MAX,
+    HEAD_SECONDS,
+    HEADERS_MAX,
+    MESSAGE_SECONDS,
+)
 from shared.runtime.http.problems import ANSWER_HEADERS, problem
 
 KEEP_ALIVE_SECONDS: Final = 5
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. It is answered and closed as soon as a head is too large, or a request too slow."""
+    """One connection. It is answered and closed as soon as a head is too large, or a request too slow.
+
+    It is cut off when what was written to it is not read in time: to close it would wait for the reader for ever.
+    """
 
     _in_head = True
     _head_bytes = 0
@@ -24,6 +33,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """What is kept of the present head, and of the trailers of a body."""
     _refused = False
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    """Runs while the caller has to read before more can be written, or before the connection can be closed."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn has it
         super().connection_made(transport)
@@ -31,7 +42,25 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._must_be_read()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._is_read()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._if_closing_must_be_read()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._if_closing_must_be_read()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -54,7 +83,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._keeps(len(name) + len(value)):
+        """A trailer is measured and dropped: behind a body it would add to the headers that the sender is known by."""
+        if self._keeps(len(name) + len(value)) and self._in_head:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
@@ -118,6 +148,21 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is not None:  # whatever the application still says is not for this connection
             cycle.disconnected = True
         self.transport.close()
+        self._if_closing_must_be_read()
+
+    def _if_closing_must_be_read(self) -> None:
+        """A transport that closes keeps what is not read yet, however little, and says nothing more of it."""
+        if self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self._must_be_read()
+
+    def _must_be_read(self) -> None:
+        if self._unread is None:
+            self._unread = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+
+    def _is_read(self) -> None:
+        timer, self._unread = self._unread, None
+        if timer is not None:
+            timer.cancel()
 
     def _within(self, seconds: float) -> None:
         self._stop_timer()

@@ -25,6 +25,7 @@ from aiokafka.errors import (
 
 from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import TooLarge, Unavailable
+from shared.kit.to_the_end import BrokerSilent, read_to
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.outbox import wire_headers
 from shared.runtime.core.partitions import partition_of
@@ -68,6 +69,12 @@ def unavailable(error: Exception) -> Unavailable:
             "Kafka can't write to its disk: most likely it is full.",
             hint="Free disk space on the broker. Nothing is lost: events wait in their outboxes.",
         )
+    if isinstance(error, BrokerSilent):
+        return Unavailable(
+            "broker-silent",
+            str(error),
+            hint="Check that the partition has a leader (`care topics check`); then retry.",
+        )
     return Unavailable(
         "broker-unavailable",
         f"Kafka did not answer ({type(error).__name__}).",
@@ -78,27 +85,20 @@ def unavailable(error: Exception) -> Unavailable:
 async def read_tail(
     kafka: KafkaConnection, topic: Topic, per_partition: int
 ) -> tuple[dict[int, int], list[ConsumerRecord[bytes, bytes]]]:
-    """The end offsets of a topic and the last `per_partition` messages of each partition."""
+    """The end offsets of a topic and the last `per_partition` messages of each partition. Raises `Unavailable`."""
     consumer = new_consumer(kafka, enable_auto_commit=False, fetch_max_bytes=8 * MAX_MESSAGE_BYTES)
     try:
         await consumer.start()
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
-        left = {tp for tp in partitions if ends[tp] > starts[tp]}
         messages: list[ConsumerRecord[bytes, bytes]] = []
-        if left:
+        if left := {tp: end for tp, end in ends.items() if end > starts[tp]}:
             consumer.assign(list(left))
-            for tp in left:
-                consumer.seek(tp, max(starts[tp], ends[tp] - per_partition))
-        while left:
-            batches = await consumer.getmany(timeout_ms=1_000)
-            for tp, batch in batches.items():
+            for tp, end in left.items():
+                consumer.seek(tp, max(starts[tp], end - per_partition))
+            async for _, batch in read_to(consumer, left):
                 messages += batch
-                if batch[-1].offset + 1 >= ends[tp]:
-                    left.discard(tp)
-            for tp in [tp for tp in left if (await consumer.position(tp)) >= ends[tp]]:
-                left.discard(tp)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:

@@ -9,13 +9,12 @@ from typing import Final
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from shared.kit.to_the_end import read_to
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.kafka.clients import new_consumer
 from shared.runtime.kafka.producer import unavailable
 
 BATCH_RECORDS: Final = 1_000
-SILENT_MS: Final = 5_000
-"""How long the broker may send nothing. Without a bound, a question to a broker that is gone would never end."""
 
 
 async def scan(
@@ -33,13 +32,8 @@ async def scan(
         first = (await consumer.beginning_offsets([partition]))[partition]
         consumer.assign([partition])
         consumer.seek(partition, max(first, min(begin, end)))
-        while await consumer.position(partition) < end:
-            batches = await consumer.getmany(timeout_ms=SILENT_MS)
-            if not batches and await consumer.position(partition) < end:
-                raise TimeoutError
-            for batch in batches.values():
-                if found := [message for message in batch if message.offset < end]:
-                    yield found
+        async for _, batch in read_to(consumer, {partition: end}):
+            yield batch
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared.contracts.topics import Topic
 from shared.decision import join_parts
 from shared.errors import ConfigurationError
+from shared.kit.to_the_end import read_to
 from shared.runtime.audit.store import AuditLog
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.store import Document, Store
@@ -168,13 +169,14 @@ async def read_journal(
     try:
         await consumer.start()
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for message in batch:
-                    yield keyring.opened(message)
+        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+        consumer.assign(partitions)
+        for place, start in starts.items():
+            consumer.seek(place, start)
+        async for _, batch in read_to(consumer, ends):
+            for message in batch:
+                yield keyring.opened(message)
     except (KafkaError, OSError) as error:
         raise unavailable(error) from error
     finally:

@@ -13,7 +13,7 @@ then.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -26,6 +26,7 @@ from shared import inbox
 from shared.contracts.event import event_bytes
 from shared.contracts.topics import MAX_MESSAGE_BYTES, PARTITIONS, Topic
 from shared.errors import ConfigurationError, Unavailable
+from shared.kit.to_the_end import read_to
 from shared.kit.unpacking import Packed
 from shared.runtime.connections import KafkaConnection
 from shared.runtime.core.documents import Document
@@ -167,8 +168,8 @@ async def _not_consumed(
             if committed[place] < beginnings[place]:
                 return place.partition
             consumer.seek(place, committed[place])
-        while any([await consumer.position(place) < end for place, end in left.items()]):
-            for place in await consumer.getmany(timeout_ms=500):
+        async with aclosing(read_to(consumer, left)) as batches:
+            async for place, _ in batches:
                 return place.partition
     return None
 
@@ -314,13 +315,14 @@ async def _messages(
 ) -> AsyncIterator[ConsumerRecord[bytes, bytes]]:
     async with _reading(kafka) as consumer:
         partitions = [TopicPartition(topic.name, n) for n in range(topic.partitions)]
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
-        while any([await consumer.position(tp) < ends[tp] for tp in partitions]):
-            for batch in (await consumer.getmany(timeout_ms=500)).values():
-                for message in batch:
-                    yield message
+        starts: dict[TopicPartition, int] = await consumer.beginning_offsets(partitions)
+        consumer.assign(partitions)
+        for place, start in starts.items():
+            consumer.seek(place, start)
+        async for _, batch in read_to(consumer, ends):
+            for message in batch:
+                yield message
 
 
 async def _set_to_end(kafka: KafkaConnection, topic: Topic, party: Party) -> None:

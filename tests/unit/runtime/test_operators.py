@@ -14,6 +14,7 @@ from httpx2 import Response
 from services.plans.app import SERVICE
 from shared.runtime.clock import Clock
 from shared.runtime.core.dead_letter import DeadLetter
+from shared.runtime.dead_letters.audit import _about
 from shared.runtime.dead_letters.discards import Discards
 from shared.runtime.dead_letters.redrive import Redriver
 from shared.runtime.dead_letters.streams import Streams
@@ -228,6 +229,48 @@ async def test_the_audit_shows_ones_own_operators(operated: Operated) -> None:
         found = (await operated.of(facility_id).get("/ops/dead-letters/audit")).json()["audit"]
         assert len(found) == count, facility_id
         assert facility_id in {entry["facility_id"] for entry in found}
+
+
+async def seen(operated: Operated, facility_id: str) -> list[dict[str, Any]]:
+    answer = await operated.of(facility_id).get("/ops/dead-letters/audit")
+    return answer.json()["audit"]
+
+
+@pytest.mark.parametrize("owner", [FACILITY, OTHER])
+async def test_a_facility_sees_what_others_do_to_its_rows(operated: Operated, owner: str) -> None:
+    """The operating organisation approved a discard, and the facility whose row it was never knew."""
+    [other] = {FACILITY, OTHER} - {owner}
+    path = f"/ops/dead-letters/{operated.rows[owner].id}/discard"
+    await operated.of(owner).does(path, WHY)
+    operated.acting_as("operator", "another operator", OPERATING)
+    await operated.post(f"{path}/approve", WHY)
+    own = await seen(operated, owner)
+    assert [entry["action"] for entry in own] == ["discard", "request-discard"]
+    assert [entry["facility_id"] for entry in own] == [OPERATING, owner]
+    assert all(entry["facilities"] == [owner] for entry in own)
+    assert await seen(operated, other) == []
+    assert len(await seen(operated, OPERATING)) == 2
+
+
+async def test_a_facility_sees_a_redrive_of_everything_without_what_is_anothers(
+    operated: Operated,
+) -> None:
+    await operated.of(OPERATING).does("/ops/dead-letters/redrive", WHY | {"everything": True})
+    for facility_id, other in ((FACILITY, OTHER), (OTHER, FACILITY)):
+        [entry] = await seen(operated, facility_id)
+        assert (entry["action"], entry["facilities"]) == ("redrive", [facility_id])
+        assert other not in str(entry)
+        assert str(operated.rows[other].subject) not in str(entry)
+    [entry] = await seen(operated, OPERATING)
+    assert entry["facilities"] == sorted([FACILITY, OTHER])
+
+
+def test_what_failed_of_another_facility_is_left_out() -> None:
+    failed = {"facility_id": OTHER, "subject": "episode/x"}
+    entry = {"facilities": [FACILITY, OTHER], "result": {"redriven": 1, "failed": failed}}
+    assert _about(entry, FACILITY) == {"facilities": [FACILITY], "result": {"redriven": 1}}
+    assert _about(entry, OTHER) == entry | {"facilities": [OTHER]}
+    assert _about({"action": "discard"}, OTHER) == {"action": "discard", "facilities": []}
 
 
 async def test_the_operating_organisation_is_named_by_a_setting(operated: Operated) -> None:

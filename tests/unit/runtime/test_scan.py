@@ -43,6 +43,8 @@ class Consumer:
     def seek(self, _place: object, offset: int) -> None:
         self.at = offset
 
+    def pause(self, *_places: object) -> None: ...
+
     async def position(self, _place: object) -> int:
         return self.at
 
