@@ -75,6 +75,7 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChanged, appointments.level_changed),
     on(plans.TransferInitiated, event_handlers.transfer_initiated),
     on(plans.TransferCompleted, event_handlers.transfer_completed),
+    on(plans.TransferFellThrough, event_handlers.transfer_fell_through),
     # the end, and what comes after it
     on(plans.AftercarePlanDrafted, aftercare.drafted),
     on(plans.GraduationApproved, aftercare.approved),

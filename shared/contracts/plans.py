@@ -606,6 +606,21 @@ class EpisodeDischarged(PlansEvent, consumers=("intake", "attendance", "followup
     """The level at the end."""
 
 
+class TransferFellThrough(PlansEvent, consumers=("attendance", "followup")):
+    """The hand-over that was under way is off: the partner will not take the person, who is still with this program.
+
+    Attendance and followup wait for no arrival, and plans has somebody look for another place: the loop `transfer`.
+    Episode: transferring > active.
+    """
+
+    to_facility_id: FacilityId
+    """The facility that was to receive the person."""
+    handoff_at: Timestamp
+    """When the hand-over was planned."""
+    fell_through_at: Timestamp
+    """When it was known."""
+
+
 class TransferUndone(PlansEvent, consumers=("attendance", "followup")):
     """The hand-over was begun by mistake: the person is still with this program alone.
 
