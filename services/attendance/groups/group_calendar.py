@@ -80,7 +80,11 @@ def _told(
     roster = state.roster_of(slot, cause.now)
     begun = slot.starts_at <= cause.now
     planned = Planned(
-        session=new.replace(roster=roster if begun else (), below_minimum=state.is_too_few(roster)),
+        session=new.replace(
+            roster=roster if begun else (),
+            below_minimum=state.is_too_few(roster),
+            led=state.led,
+        ),
         begun=begun,
     )
     handoffs: Handoffs = (Handoff(f"session/{session_id}", planned),)

@@ -143,6 +143,8 @@ class GroupState(CareState):
     minutes_min: int | None = None
     minutes_max: int | None = None
     """Between which lengths its sessions may be; missing: as they come."""
+    led: bool = False
+    """The program asks who leads its sessions."""
     time_zone: str = "UTC"
     """The facility's: the days and hours of the track are told by it."""
     track_hours: TrackHours | None = None

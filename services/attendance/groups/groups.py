@@ -81,6 +81,7 @@ def open_group(
         topics=new.topics or profile.topics,
         therapies=profile.therapies,
         level_code=profile.level.code,
+        led=sessions.led,
         time_zone=new.time_zone,
         track_hours=track
         and TrackHours(weekdays=track.weekdays, begins=track.begins, ends=track.ends),
