@@ -8,6 +8,7 @@ from typing import Any, Final
 from demo.cast.company import Stage
 from demo.cast.consents import PARTNER, consents
 from demo.cast.levels import changes_level, goes_elsewhere
+from demo.cast.partners import answers, asam, asks, ends, is_handed_over
 from demo.cast.protagonist import Protagonist
 from demo.cast.screens import blows, rewarded
 from shared.decision import derive_id
@@ -48,8 +49,22 @@ async def ended_by_mistake(stage: Stage) -> None:
     path = "transfer/first-contact"
     await taken_back(sam, path, "first-contact-undone", "discharge-undone")
     await taken_back(sam, "transfer", "transfer-undone")
+    await _falls_through(stage, sam, "mesa-residential", "3.5")
     await sam.on(15)
     await sam.leaves()
+
+
+async def _falls_through(stage: Stage, sam: Protagonist, partner: str, code: str) -> None:
+    """The partner that has accepted has no bed when the hand-over is under way: he is not on his way any more."""
+    level = asam(code)
+    sent = await asks(sam, partner, "residential", level)
+    await sam.after(hours=1)
+    await answers(sam, sent, "accepted", appointment_at=sam.when(15).isoformat())
+    await is_handed_over(sam, sent, partner, level, in_hours=20)
+    await sam.after(hours=1)
+    await ends(sam, sent, "declined")
+    seen = await sam.sees("clinician", "followup", f"/episodes/{sam.episode_id}/journey")
+    stage.ids["sam waits for"] = str(seen["awaiting"])
 
 
 async def all_reviewed(one: Protagonist) -> None:

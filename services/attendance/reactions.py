@@ -64,6 +64,7 @@ REACTIONS = Reactions(
     on(plans.TransferCompleted, seats.transfer_completed),
     on(plans.ProgramGraduated, seats.graduated),
     on(plans.EpisodeDischarged, ending.discharged),
+    on(plans.TransferFellThrough, seats.transfer_fell_through),
     on(plans.TransferUndone, seats.transfer_undone),
     on(plans.FirstContactUndone, seats.first_contact_undone),
     on(plans.GraduationUndone, seats.graduation_undone),

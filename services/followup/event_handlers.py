@@ -346,6 +346,14 @@ def transfer_undone(
     return Decision(on_path(state, ("transferring", RECOMMENDED), **again))
 
 
+def transfer_fell_through(
+    state: EpisodeState, event: plans.TransferFellThrough, _cause: Cause
+) -> EpisodeDecision:
+    """Nobody arrives there: another place is looked for, and its time counts from when that was known."""
+    gone = ("transferring", RECOMMENDED)
+    return Decision(on_path(state, gone, change_recommended=event.fell_through_at))
+
+
 def transfer_completed(
     state: EpisodeState, event: plans.TransferCompleted, _cause: Cause
 ) -> EpisodeDecision:

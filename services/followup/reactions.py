@@ -80,6 +80,7 @@ REACTIONS = Reactions(
     on(plans.LevelOfCareChangeUndone, appointments.level_change_undone),
     on(plans.TransferInitiated, event_handlers.transfer_initiated),
     on(plans.TransferCompleted, event_handlers.transfer_completed),
+    on(plans.TransferFellThrough, event_handlers.transfer_fell_through),
     # the end, and what comes after it
     on(plans.AftercarePlanDrafted, aftercare.drafted),
     on(plans.GraduationApproved, aftercare.approved),

@@ -246,7 +246,7 @@ def referral_rejected(
     state: EpisodeState, event: intake.PartnerReferralRejected, cause: Cause
 ) -> Decision[EpisodeState]:
     """The partner will not take the person after all: another place has to be found."""
-    return Decision(_fall_back(_with_answer(state, event.referral_id), event.referral_id, cause))
+    return _fall_back(_with_answer(state, event.referral_id), event.referral_id, cause)
 
 
 def referral_closed(
@@ -257,7 +257,7 @@ def referral_closed(
         return Decision(state)
     admitted = event.outcome is ReferralOutcome.ADMITTED
     state = _with_answer(state, event.referral_id, accepted=admitted, closed=True)
-    return Decision(state if admitted else _fall_back(state, event.referral_id, cause))
+    return Decision(state) if admitted else _fall_back(state, event.referral_id, cause)
 
 
 def _with_answer(
@@ -270,13 +270,20 @@ def _with_answer(
     return state.replace(outbound={**state.outbound, referral_id: known})
 
 
-def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> EpisodeState:
+def _fall_back(state: EpisodeState, referral_id: str, cause: Cause) -> Decision[EpisodeState]:
     """A hand-over that rested on this referral is off; the person is still here, and somebody looks for a place."""
-    if state.transfer is None or state.transfer.referral_id != referral_id:
-        return state
-    return loops.open_loop(
+    under_way = state.transfer
+    if under_way is None or under_way.referral_id != referral_id:
+        return Decision(state)
+    state = loops.open_loop(
         state.replace(transfer=None), PlansLoop.TRANSFER, cause.subject_id, cause
     )
+    event = plans.TransferFellThrough(
+        to_facility_id=under_way.to_facility_id,
+        handoff_at=under_way.handoff_at,
+        fell_through_at=cause.now,
+    )
+    return Decision(state, (event,))
 
 
 def first_contact(

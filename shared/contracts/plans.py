@@ -659,6 +659,20 @@ class EpisodeDischarged(PlansEvent, consumers=("intake", "attendance", "followup
     """The level of care at the end of the treatment."""
 
 
+class TransferFellThrough(PlansEvent, consumers=("attendance", "followup")):
+    """A transfer that had begun ended without an arrival, and the person stays in this program.
+
+    Published when the partner facility will not take the person after `TransferInitiated`. Another place has to be found.
+    """
+
+    to_facility_id: FacilityId
+    """Identifies the partner facility that was to receive the person."""
+    handoff_at: Timestamp
+    """The time for which the transfer was planned."""
+    fell_through_at: Timestamp
+    """The time at which it became known that the person will not arrive."""
+
+
 class TransferUndone(PlansEvent, consumers=("attendance", "followup")):
     """The record that the transfer began was a mistake.
 

@@ -113,6 +113,8 @@ class Sessions(Part):
     per_week_max: PerWeek | None = None
     minutes_min: Minutes | None = None
     minutes_max: Minutes | None = None
+    led: bool = False
+    """Who leads a session is named: one that begins without is an open loop, and its roll is signed."""
 
     @model_validator(mode="after")
     def _rises(self) -> Self:

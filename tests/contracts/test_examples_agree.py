@@ -47,6 +47,7 @@ AHEAD: Final = frozenset(
     {
         *("session-scheduled", "session-cancelled", "session-rescheduled", "assessment-scheduled"),
         *("session-cancellation-undone", "transfer-initiated", "transfer-undone"),
+        "transfer-fell-through",
     }
 )
 """Events about something that begins later."""

@@ -122,8 +122,11 @@ async def test_story_18_an_end_that_was_a_mistake_is_taken_back(cast: Played) ->
         "first-contact-undone",
         "discharge-undone",
         "transfer-undone",
+        "transfer-initiated",
+        "transfer-fell-through",
         "episode-discharged",
     )
+    assert ids["sam waits for"] == "level_change", "and no longer for an arrival"
     assert ids["sam is"] == "oriented"
     [again] = [
         fact

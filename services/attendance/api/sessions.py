@@ -178,7 +178,7 @@ async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
     session_id = sessions.scheduled_before(episodes, new) or call.new_id("session")
     for episode in episodes:
         sessions.may_be_booked(episode, new.booked_as(session_id), call.runtime.clock.now())
-        _is_of_program(call, episode, new)
+        new = new.replace(led=_is_of_program(call, episode, new))
     return await call.execute(
         SESSION(session_id),
         lambda state, cause: sessions.schedule(state, new, cause),
@@ -189,21 +189,22 @@ async def _alone(call: Call, new: session_state.NewSession) -> RecordAnswer:
 
 def _is_of_program(
     call: Call, episode: episode_state.EpisodeState, new: session_state.NewSession
-) -> None:
+) -> bool:
     """A session without a group is as long as the person's program allows, with a topic and an approach that it lists.
 
-    The profile is the one of the day of admission. A group's sessions are held to the group's own.
+    The profile is the one of the day of admission. A group's sessions are held to the group's own. Returns whether the
+    program asks who leads it.
     """
     admission = episode.admission
     if admission is None:
-        return
+        return False
     admitted_on = local_day(admission.admitted_at, admission.time_zone)
     try:
         profile = call.runtime.programs.current(
             call.actor.facility_id, admission.program, admitted_on
         )
     except Unknown:  # a program that is no longer described lists nothing
-        return
+        return False
     longest = profile.sessions.minutes_max
     if longest is not None and new.minutes_planned > longest:
         raise group_calendar.outside("The program's sessions are shorter.")
@@ -217,6 +218,7 @@ def _is_of_program(
                 f"The program does not have this {what}.",
                 hint="Choose from the program's profile: GET /programs/{program}.",
             )
+    return profile.sessions.led
 
 
 @router.get("/sessions")

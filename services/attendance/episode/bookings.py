@@ -72,7 +72,9 @@ def _book(state: EpisodeState, body: Booked, cause: Cause) -> tuple[EpisodeState
         if body.begins:
             after = after.replace(off_roll=not welcome)
         known = state.bookings.get(body.session_id)
-        if known is None and after.planned[1] < cause.now:
+        if (known is None or known.cancelled_by != after.cancelled_by) and (
+            after.planned[1] < cause.now
+        ):
             after = after.replace(written_at=cause.now)
         if known is not None and known.status is not None:
             after = known

@@ -312,6 +312,13 @@ def graduated(
     return Decision(state, (), leave(state, SeatReleaseReason.EPISODE_CLOSED, cause))
 
 
+def transfer_fell_through(
+    state: EpisodeState, _event: plans.TransferFellThrough, _cause: Cause
+) -> Decision[EpisodeState]:
+    """The other facility will not take the person, who goes on here."""
+    return Decision(state.replace(transferring=False))
+
+
 def transfer_undone(
     state: EpisodeState, _event: plans.TransferUndone, _cause: Cause
 ) -> Decision[EpisodeState]:

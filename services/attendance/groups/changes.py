@@ -28,6 +28,7 @@ from services.attendance.groups.sessions import (
     session_cancelled,
 )
 from services.attendance.groups.sessions import booking_of as booking_of_session
+from shared import calendar
 from shared.contracts import attendance
 from shared.contracts.attendance import CancelledBy
 from shared.contracts.codes import Value
@@ -80,9 +81,12 @@ def move_of_group(
 
 
 def put_back_of_group(state: GroupState, session_id: str, cause: Cause) -> Decision[GroupState]:
-    """A session that was called off takes place after all, unless another one is there now."""
-    group_calendar.must_be_open(state)
+    """A session that was called off takes place after all, unless another one is there now.
+
+    However late: what the group had before it ended is put back too, and its roll is called.
+    """
     slot = slot_of(state, session_id)
+    group_calendar.must_have_met(state, slot.starts_at)
     if slot.cancelled_by is None:
         raise _not_cancelled()
     group_calendar.is_free(state, slot)
@@ -109,34 +113,46 @@ def facility_closed(state: GroupState, body: FacilityClosed, cause: Cause) -> De
     """On a day that is closed now nothing takes place; what a closure called off that is no more is put back.
 
     Only days that this change closes or opens are looked at: what somebody has put back, moved or cancelled meanwhile
-    stands. What has begun took place, as its roll says, and what is outside the calendar (`unscheduled`) somebody meant
-    to be there.
+    stands. What has begun today, or has a roll, took place; of a day that is over, what nobody has called the roll of
+    did not. What was called off ahead and is over by now stays so, because nobody came. What is outside the calendar
+    (`unscheduled`) somebody meant to be there.
     """
     before, state = state, state.replace(closures=body.closures)
     handoffs: Handoffs = ()
     for session_id, slot in before.slots.items():
         was, closure = before.closure_of(slot), state.closure_of(slot)
-        if (was is None) is (closure is None) or slot.starts_at <= cause.now:
+        if (was is None) is (closure is None) or slot.took_place:
             continue
-        if closure is not None and slot.cancelled_by is None and slot.unscheduled is None:
+        if closure is not None and _is_called_off_by_it(state, slot, cause.now):
             state, told = called_off(state, session_id, closure.cancels_by, cause, closed=True)
             handoffs += told
-        elif closure is None and slot.closed and _may_be_put_back(state, slot):
+        elif closure is None and _is_put_back_by_it(state, slot, cause.now):
             state, told = _put_back(state, session_id, slot, cause)
             handoffs += told
     return Decision(state, (), (*handoffs, *closed_told(before, state, cause)))
 
 
-def _may_be_put_back(state: GroupState, slot: Slot) -> bool:
-    """Whether a session that was called off can take place: the group goes on, and nothing else is there by now."""
-    called_off = slot.cancelled_by is not None
-    return called_off and state.closed_at is None and not group_calendar.is_taken(state, slot)
+def _is_called_off_by_it(state: GroupState, slot: Slot, now: datetime) -> bool:
+    """Whether a session without a roll does not take place, or did not, when its day turns out to be closed."""
+    day_over = state.day_of(slot) < calendar.local_day(now, state.time_zone)
+    open_still = slot.cancelled_by is None and slot.unscheduled is None
+    return open_still and (slot.starts_at > now or day_over)
+
+
+def _is_put_back_by_it(state: GroupState, slot: Slot, now: datetime) -> bool:
+    """Whether what a closure called off takes place, or did, when the closure is taken back."""
+    off_by_it = slot.closed and slot.cancelled_by is not None
+    may_have_come = slot.starts_at > now or slot.closed_late
+    free = state.met_at(slot.starts_at) and not group_calendar.is_taken(state, slot)
+    return off_by_it and may_have_come and free
 
 
 def _put_back(
     state: GroupState, session_id: str, slot: Slot, cause: Cause
 ) -> tuple[GroupState, Handoffs]:
-    back = slot.replace(cancelled_by=None, closed=False, times_changed=slot.times_changed + 1)
+    back = slot.replace(
+        cancelled_by=None, closed=False, closed_late=False, times_changed=slot.times_changed + 1
+    )
     state = with_slot(state, session_id, back, cause.now)
     told = Handoff(f"session/{session_id}", PutBack(times_changed=back.times_changed))
     return state, (told, *_booked(state, session_id, cause))
@@ -239,6 +255,8 @@ def _at_another_time(
 def _again(state: SessionState, times_changed: int, cause: Cause) -> Decision[SessionState]:
     state = state.replace(cancelled_by=None, times_changed=times_changed, left=())
     starts_at = must_be_scheduled(state)
+    if state.roster_taken and starts_at <= cause.now:
+        state = leaders.to_be_led(state, cause)
     event = attendance.SessionCancellationUndone(starts_at=starts_at)
     state = state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state))
     return Decision(state, (event,), leaders.told(state, cause))

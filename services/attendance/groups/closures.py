@@ -66,6 +66,8 @@ class GroupUnlisted(HandoffBody):
     """To a facility's closures: this group has ended."""
 
     group_id: str
+    ended_on: date
+    """Its last day; what is entered or taken back later of a day before it still concerns its people."""
 
 
 class FacilityClosed(HandoffBody):
@@ -79,6 +81,8 @@ class ClosuresState(RetractingState):
 
     closures: dict[str, Closure] = Field(default_factory=dict[str, Closure])
     groups: tuple[str, ...] = ()
+    ended: dict[str, date] = Field(default_factory=dict[str, date])
+    """The last day of each group that has ended, for good: a day of then may be put right at any time."""
 
 
 def closures_id(facility_id: str) -> str:
@@ -106,30 +110,38 @@ def close_facility(
     if known is not None:
         return Decision(state, answer={"closure_id": known})
     state = state.replace(closures={**state.closures, closure_id: closure})
-    return Decision(state, (), _told(state), {"closure_id": closure_id})
+    return Decision(state, (), _told_of(state, closure), {"closure_id": closure_id})
 
 
 def open_facility(state: ClosuresState, closure_id: str, _cause: Cause) -> Decision[ClosuresState]:
     """Take a closure back: it was a mistake, or the facility opens after all."""
-    holding(state, state.closures, closure_id, "closure")
+    closure = holding(state, state.closures, closure_id, "closure")
     closures = {key: one for key, one in state.closures.items() if key != closure_id}
     state = taken_back(state.replace(closures=closures), closure_id, "closure")
-    return Decision(state, (), _told(state))
+    return Decision(state, (), _told_of(state, closure))
 
 
 def group_listed(state: ClosuresState, body: GroupListed, _cause: Cause) -> Decision[ClosuresState]:
     """A group hears of every closure from now on, and of those that are known."""
     state = state.replace(groups=tuple(sorted({*state.groups, body.group_id})))
-    return Decision(state, (), _told(state, body.group_id) if state.closures else ())
+    return Decision(state, (), _told(state, (body.group_id,)) if state.closures else ())
 
 
 def group_unlisted(
     state: ClosuresState, body: GroupUnlisted, _cause: Cause
 ) -> Decision[ClosuresState]:
-    """A group that has ended meets on no day."""
-    return Decision(state.replace(groups=tuple(g for g in state.groups if g != body.group_id)))
+    """A group that has ended meets on no day from then on, and hears of the days before."""
+    groups = tuple(g for g in state.groups if g != body.group_id)
+    ended = {**state.ended, body.group_id: body.ended_on}
+    return Decision(state.replace(groups=groups, ended=ended))
 
 
-def _told(state: ClosuresState, *groups: str) -> Handoffs:
+def _told_of(state: ClosuresState, closure: Closure) -> Handoffs:
+    """Every group that is open, or was on one of these days, hears of a change of them."""
+    ended = (group for group, on in sorted(state.ended.items()) if on >= closure.from_on)
+    return _told(state, (*state.groups, *ended))
+
+
+def _told(state: ClosuresState, groups: tuple[str, ...]) -> Handoffs:
     body = FacilityClosed(closures=tuple(state.closures.values()))
-    return tuple(Handoff(f"group/{group_id}", body) for group_id in groups or state.groups)
+    return tuple(Handoff(f"group/{group_id}", body) for group_id in groups)

@@ -34,7 +34,7 @@ from shared.decision import Cause, Decision, Handoff, Handoffs
 from shared.errors import Invalid, Refused, Unknown
 
 KEPT: Final = timedelta(days=400)
-"""For how long what is past is kept: longer than a session may be written down afterwards."""
+"""For how long a session is kept whose roll was called: what is corrected of it later, its own record knows."""
 
 
 # --- scheduling ------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def schedule(
     state: GroupState, new: NewSession, session_id: str, cause: Cause
 ) -> Decision[GroupState]:
     """Put a session on the group's calendar, and in the week of everybody who is expected."""
-    _must_have_met(state, new.starts_at)
+    must_have_met(state, new.starts_at)
     slot = Slot(
         starts_at=new.starts_at,
         minutes_planned=new.minutes_planned,
@@ -80,7 +80,11 @@ def _told(
     roster = state.roster_of(slot, cause.now)
     begun = slot.starts_at <= cause.now
     planned = Planned(
-        session=new.replace(roster=roster if begun else (), below_minimum=state.is_too_few(roster)),
+        session=new.replace(
+            roster=roster if begun else (),
+            below_minimum=state.is_too_few(roster),
+            led=state.led,
+        ),
         begun=begun,
     )
     handoffs: Handoffs = (Handoff(f"session/{session_id}", planned),)
@@ -268,7 +272,12 @@ def called_off(
     slot = state.slots[session_id]
     roster = state.roster_of(slot, cause.now)
     booked = booking_of(state, cause.subject_id, session_id)
-    state = with_slot(state, session_id, slot.replace(cancelled_by=by, closed=closed), cause.now)
+    off = slot.replace(
+        cancelled_by=by,
+        closed=closed,
+        closed_late=closed and (slot.closed_late if slot.closed else slot.starts_at <= cause.now),
+    )
+    state = with_slot(state, session_id, off, cause.now)
     dropped = Dropped(session_id=session_id, cancelled_by=by, booked=booked)
     session = Handoff(f"session/{session_id}", CalledOff(by=by))
     return state, (session, *to_episodes(roster, dropped))
@@ -350,9 +359,16 @@ def _ahead(state: GroupState, now: datetime) -> tuple[str, ...]:
 
 
 def with_slot(state: GroupState, session_id: str, slot: Slot, now: datetime) -> GroupState:
-    """The calendar with this session as it is now, and without what is long past."""
-    recent = {key: one for key, one in state.slots.items() if one.starts_at >= now - KEPT}
-    return state.replace(slots={**recent, session_id: slot})
+    """The calendar with this session as it is now, and without what is long past and settled.
+
+    What was called off, or has no roll, may be put right however late, for who was expected then.
+    """
+    kept = {
+        key: one
+        for key, one in state.slots.items()
+        if one.starts_at >= now - KEPT or not one.took_place
+    }
+    return state.replace(slots={**kept, session_id: slot})
 
 
 def slot_of(state: GroupState, session_id: str) -> Slot:
@@ -363,9 +379,9 @@ def slot_of(state: GroupState, session_id: str) -> Slot:
     return slot
 
 
-def _must_have_met(state: GroupState, starts_at: datetime) -> None:
+def must_have_met(state: GroupState, starts_at: datetime) -> None:
     """Raise unless the group takes people, or did at that time: a session may be written down after its end."""
-    if state.closed_at is None or starts_at >= state.closed_at:
+    if not state.met_at(starts_at):
         must_be_open(state)
 
 

@@ -78,6 +78,8 @@ class Slot(Value):
     cancelled_by: CancelledBy | None = None
     closed: bool = False
     """It was called off because the facility is closed."""
+    closed_late: bool = False
+    """The closure was entered when its day was over: whether people came is not known by it."""
     took_place: bool = False
     """Its roll was called."""
 
@@ -141,6 +143,8 @@ class GroupState(CareState):
     minutes_min: int | None = None
     minutes_max: int | None = None
     """Between which lengths its sessions may be; missing: as they come."""
+    led: bool = False
+    """The program asks who leads its sessions."""
     time_zone: str = "UTC"
     """The facility's: the days and hours of the track are told by it."""
     track_hours: TrackHours | None = None
@@ -149,8 +153,9 @@ class GroupState(CareState):
     closures: tuple[Closure, ...] = ()
     """When the facility is closed."""
     former_seats: tuple[FormerSeat, ...] = ()
+    """Every seat that was somebody's, for good: a day or a session of then may be put right at any time."""
     slots: dict[str, Slot] = Field(default_factory=dict[str, Slot])
-    """The calendar, by session. Of what is past a year is kept, because so far back a session may be written down."""
+    """The calendar, by session: a year of what took place, and for good what was called off or has no roll."""
     was_enough: bool = False
     """There were enough people for a group once; only then can there be too few."""
     size_decision: SizeDecision | None = None
@@ -161,6 +166,10 @@ class GroupState(CareState):
         if self.opened_at is not None and self.closed_at is None:
             found[GROUP_INDEX] = self.opened_at
         return found
+
+    def met_at(self, moment: datetime) -> bool:
+        """Whether the group takes people, or had not ended at that moment."""
+        return self.opened_at is not None and (self.closed_at is None or moment < self.closed_at)
 
     @property
     def seats_left(self) -> int:

@@ -31,7 +31,7 @@ from services.attendance.groups.group_state import (
     TakenSeat,
     TrackHours,
 )
-from shared import loops
+from shared import calendar, loops
 from shared.contracts import attendance
 from shared.contracts.attendance import SeatReleaseReason
 from shared.contracts.codes import AttendanceLoop, ClearedReason
@@ -81,6 +81,7 @@ def open_group(
         topics=new.topics or profile.topics,
         therapies=profile.therapies,
         level_code=profile.level.code,
+        led=sessions.led,
         time_zone=new.time_zone,
         track_hours=track
         and TrackHours(weekdays=track.weekdays, begins=track.begins, ends=track.ends),
@@ -180,7 +181,8 @@ def close(state: GroupState, cause: Cause) -> Decision[GroupState]:
         freed.state, AttendanceLoop.GROUP_SIZE, cause.subject_id, ClearedReason.WITHDRAWN
     )
     state = state.replace(closed_at=cause.now)
-    unlisted = _to_facility(GroupUnlisted(group_id=cause.subject_id), cause)
+    ended_on = calendar.local_day(cause.now, state.time_zone)
+    unlisted = _to_facility(GroupUnlisted(group_id=cause.subject_id, ended_on=ended_on), cause)
     return Decision(state, (*freed.events, *events), (*called_off, *freed.handoffs, unlisted))
 
 
@@ -282,7 +284,7 @@ def _free(
         if episode in episodes and seat.taken_at is not None
     )
     had = {seat.episode_id for seat in former}
-    state = state.replace(seats=seats, former_seats=(*_recent(state, cause.now), *former))
+    state = state.replace(seats=seats, former_seats=(*state.former_seats, *former))
     state = state.disarm(*(f"{HOLD}:{episode}" for episode in episodes))
     freed = SeatFreed(
         group_id=cause.subject_id,
@@ -301,12 +303,6 @@ def _free(
         state.replace(was_enough=False), AttendanceLoop.GROUP_SIZE, cause.subject_id, cause
     )
     return Decision(state, (attendance.GroupBelowMinimum(**_capacity(state)),), handoffs)
-
-
-def _recent(state: GroupState, now: datetime) -> tuple[FormerSeat, ...]:
-    """The former seats of which a session may still be written down."""
-    since = now - group_calendar.KEPT
-    return tuple(seat for seat in state.former_seats if seat.freed_at >= since)
 
 
 def _to_facility(body: GroupListed | GroupUnlisted, cause: Cause) -> Handoff:

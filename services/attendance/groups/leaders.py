@@ -1,8 +1,9 @@
 """Who leads a session, and who signs its roll. Pure, like all rules.
 
 A member of staff has one record that knows which sessions they lead, as a person has one that knows their bookings:
-two at one time are both kept, and the second is somebody's to settle. A roll that is called is signed by who led the
-session; a correction afterwards is signed anew. Source: house rule; docs/decisions/0017-who-owns-what.md.
+two at one time are both kept, and the second is somebody's to settle. So is a session whose leader's credential does
+not hold then, and, where the program asks who leads, one that begins with nobody named. A roll that is called is
+signed by who led the session; a correction afterwards is signed anew. Source: house rule; decision 17.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from services.attendance.episode.intervals import Span, overlap, span
 from services.attendance.groups.session_state import (
+    Credential,
     Leader,
     LeadingPart,
     SessionState,
@@ -28,6 +30,8 @@ from shared.decision import Cause, Decision, Events, Handoff, HandoffBody, Hando
 from shared.duty import StaffState, staff_subject
 from shared.errors import Forbidden, Invalid, Refused
 
+NOBODY: Final = "nobody"
+"""In the place of a member of staff, where none is named."""
 LEADS_KEPT: Final = timedelta(days=7)
 """For how long after its end a session is kept: by then its roll is called, and what is changed later is told anew."""
 
@@ -37,6 +41,7 @@ class Lead(Value):
 
     starts_at: datetime
     minutes_planned: int
+    credential: Credential
 
     @property
     def time(self) -> Span:
@@ -44,12 +49,36 @@ class Lead(Value):
         return span(self.starts_at, self.minutes_planned)
 
 
-class LeadingState(StaffState):
-    """What attendance knows of one member of staff: their absences, and what they lead."""
+class HeldCredential(Value):
+    """From when until when a credential holds."""
 
+    valid_from_at: AwareDatetime
+    valid_until_at: AwareDatetime | None = None
+    """When it lapses; None: it does not."""
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether it holds at a moment."""
+        ends_at = self.valid_until_at
+        return self.valid_from_at <= moment and (ends_at is None or moment < ends_at)
+
+
+class LeadingState(StaffState):
+    """What attendance knows of one member of staff: their absences, their credentials, and what they lead."""
+
+    credentials: dict[Credential, HeldCredential] = Field(
+        default_factory=dict[Credential, HeldCredential]
+    )
+    """Those that are on record; with none on record nothing is known, and nothing is held against anybody."""
     leads: dict[str, Lead] = Field(default_factory=dict[str, Lead])
     busy: tuple[str, ...] = ()
-    """Sessions that were told that this person is elsewhere then."""
+    """Sessions that were told that this person is elsewhere then, or may not lead them as what they are named."""
+    lapsed: tuple[str, ...] = ()
+    """Those of them that the person may not lead: kept until somebody else is named, or the credential is renewed."""
+
+    def may_lead(self, lead: Lead) -> bool:
+        """Whether the credential that a session names holds when it begins, by what is on record."""
+        held = self.credentials.get(lead.credential)
+        return not self.credentials or (held is not None and held.covers(lead.starts_at))
 
 
 # --- between a session and its leaders -------------------------------------------------------------------
@@ -62,6 +91,7 @@ class LeadsSession(HandoffBody):
     staff_id: str
     starts_at: datetime
     minutes_planned: int
+    credential: Credential
 
 
 class LeadsNoMore(HandoffBody):
@@ -72,9 +102,11 @@ class LeadsNoMore(HandoffBody):
 
 
 class LeaderBusy(HandoffBody):
-    """To a session: this member of staff leads another one then, or is away."""
+    """To a session: this member of staff leads another one then, or is away, or may not lead it."""
 
     staff_id: str
+    lapsed: bool = False
+    """Their credential does not hold: that is so also when the session is over."""
 
 
 class LeaderFree(HandoffBody):
@@ -88,7 +120,11 @@ class LeaderFree(HandoffBody):
 
 def leads_session(state: LeadingState, body: LeadsSession, cause: Cause) -> Decision[LeadingState]:
     """Somebody leads a session, or leads it at another time."""
-    lead = Lead(starts_at=body.starts_at, minutes_planned=body.minutes_planned)
+    lead = Lead(
+        starts_at=body.starts_at,
+        minutes_planned=body.minutes_planned,
+        credential=body.credential,
+    )
     state = state.replace(leads={**state.leads, body.session_id: lead})
     return _looked_at(state, body.staff_id, cause)
 
@@ -97,6 +133,20 @@ def leads_no_more(state: LeadingState, body: LeadsNoMore, cause: Cause) -> Decis
     """Somebody else leads it, or it does not take place."""
     leads = {key: lead for key, lead in state.leads.items() if key != body.session_id}
     return _looked_at(state.replace(leads=leads), body.staff_id, cause)
+
+
+def record_credential(
+    state: LeadingState, staff_id: str, credential: Credential, held: HeldCredential, cause: Cause
+) -> Decision[LeadingState]:
+    """From when until when a credential holds; recorded again, the later word holds."""
+    if held.valid_until_at is not None and held.valid_until_at <= held.valid_from_at:
+        raise Invalid(
+            "credential-impossible",
+            "A credential lapses after it begins.",
+            hint="Check both times; leave valid_until_at out for one that does not lapse.",
+        )
+    state = state.replace(credentials={**state.credentials, credential: held})
+    return _looked_at(state, staff_id, cause)
 
 
 def absence_planned(
@@ -118,7 +168,11 @@ def absence_ended(
 def _looked_at(state: LeadingState, staff_id: str, cause: Cause) -> Decision[LeadingState]:
     """Of two sessions at one time the one that begins first keeps its leader; the other is told."""
     since = cause.now - LEADS_KEPT
-    leads = {key: lead for key, lead in state.leads.items() if lead.time[1] >= since}
+    leads = {
+        key: lead
+        for key, lead in state.leads.items()
+        if lead.time[1] >= since or key in state.lapsed
+    }
     state = state.replace(leads=leads, busy=tuple(key for key in state.busy if key in leads))
     busy: tuple[str, ...] = ()
     taken_until: datetime | None = None
@@ -128,10 +182,16 @@ def _looked_at(state: LeadingState, staff_id: str, cause: Cause) -> Decision[Lea
         if elsewhere or _is_away(state, leads[key].time):
             busy = (*busy, key)
         taken_until = ends_at if taken_until is None else max(taken_until, ends_at)
-    told = [(key, LeaderBusy(staff_id=staff_id)) for key in busy if key not in state.busy]
+    lapsed = tuple(key for key in sorted(leads) if not state.may_lead(leads[key]))
+    busy = (*busy, *(key for key in lapsed if key not in busy))
+    told = [
+        (key, LeaderBusy(staff_id=staff_id, lapsed=key in lapsed))
+        for key in busy
+        if key not in state.busy or (key in lapsed) is not (key in state.lapsed)
+    ]
     free = [(key, LeaderFree(staff_id=staff_id)) for key in state.busy if key not in busy]
     handoffs = tuple(Handoff(f"session/{key}", body) for key, body in (*told, *free))
-    return Decision(state.replace(busy=busy), (), handoffs)
+    return Decision(state.replace(busy=busy, lapsed=lapsed), (), handoffs)
 
 
 def _is_away(state: LeadingState, time: Span) -> bool:
@@ -154,8 +214,10 @@ def assign(
             hint="Name one as leader or substitute, and the others as co_leader.",
         )
     gone = [staff_id for staff_id in state.leaders if staff_id not in leaders]
-    state = state.replace(leaders=dict(leaders))
-    events: Events = ()
+    state = state.replace(
+        leaders=dict(leaders), lapsed=tuple(one for one in state.lapsed if one in leaders)
+    )
+    state, events = loops.close(state, AttendanceLoop.LEADER, _loop_id(cause, NOBODY))
     for staff_id in gone:
         state, cleared = loops.close(state, AttendanceLoop.LEADER, _loop_id(cause, staff_id))
         events += cleared
@@ -176,9 +238,10 @@ def told(state: SessionState, cause: Cause) -> Handoffs:
                 staff_id=staff_id,
                 starts_at=state.starts_at,
                 minutes_planned=state.minutes_planned,
+                credential=leader.credential,
             ),
         )
-        for staff_id in state.leaders
+        for staff_id, leader in state.leaders.items()
     )
 
 
@@ -193,17 +256,32 @@ def _no_more(staff: list[str] | Mapping[str, Leader], cause: Cause) -> Handoffs:
 
 
 def busy(state: SessionState, body: LeaderBusy, cause: Cause) -> Decision[SessionState]:
-    """Somebody finds another leader, or another time, as long as the session is not over."""
+    """Somebody finds another leader, or another time, as long as the session is not over.
+
+    Who led it without a credential that holds is looked at afterwards too: it is signed and billed as what they are.
+    """
     over = state.roll_called or state.ends_at is None or state.ends_at <= cause.now
-    if body.staff_id not in state.leaders or state.cancelled_by is not None or over:
+    if body.staff_id not in state.leaders or state.cancelled_by is not None:
         return Decision(state)
     loop_id = _loop_id(cause, body.staff_id)
+    state = state.replace(lapsed=_with_or_without(state.lapsed, body.staff_id, there=body.lapsed))
+    if over and not body.lapsed:
+        why = ClearedReason.SUPERSEDED
+        return Decision(*loops.close(state, AttendanceLoop.LEADER, loop_id, why))
+    if state.loop(AttendanceLoop.LEADER, loop_id) is not None:
+        return Decision(state)
     return Decision(loops.open_loop(state, AttendanceLoop.LEADER, loop_id, cause))
 
 
+def _with_or_without(staff: tuple[str, ...], one: str, *, there: bool) -> tuple[str, ...]:
+    others = {other for other in staff if other != one}
+    return tuple(sorted(others | {one} if there else others))
+
+
 def free(state: SessionState, body: LeaderFree, cause: Cause) -> Decision[SessionState]:
-    """The leader can be there after all."""
+    """The leader can be there after all, or may lead it."""
     loop_id = _loop_id(cause, body.staff_id)
+    state = state.replace(lapsed=_with_or_without(state.lapsed, body.staff_id, there=False))
     state, cleared = loops.close(state, AttendanceLoop.LEADER, loop_id)
     return Decision(state, cleared)
 
@@ -211,12 +289,31 @@ def free(state: SessionState, body: LeaderFree, cause: Cause) -> Decision[Sessio
 def nobody_leads(state: SessionState) -> tuple[SessionState, Events]:
     """A session that does not take place needs no leader and no signature."""
     kinds = (AttendanceLoop.LEADER, AttendanceLoop.SIGN_OFF)
+    state = state.replace(lapsed=())
     return loops.close_all(state, state.loops_of(*kinds), ClearedReason.WITHDRAWN)
 
 
-def is_over(state: SessionState) -> tuple[SessionState, Events]:
-    """Nobody else is found any more to lead a session that is over: its roll says who was there."""
-    return loops.close_all(state, state.loops_of(AttendanceLoop.LEADER), ClearedReason.SUPERSEDED)
+def to_be_led(state: SessionState, cause: Cause) -> SessionState:
+    """A session begins with people and nobody to lead them, where the program asks for it: somebody says who does."""
+    if not state.led or state.leaders or not state.expected:
+        return state
+    return loops.open_loop(state, AttendanceLoop.LEADER, _loop_id(cause, NOBODY), cause)
+
+
+def need_not_be_led(state: SessionState, cause: Cause) -> tuple[SessionState, Events]:
+    """Nobody comes to it any more."""
+    why = ClearedReason.WITHDRAWN
+    return loops.close(state, AttendanceLoop.LEADER, _loop_id(cause, NOBODY), why)
+
+
+def is_over(state: SessionState, cause: Cause) -> tuple[SessionState, Events]:
+    """Nobody else is found any more to lead a session that is over: its roll says who was there.
+
+    Who led it is still to be said where nobody is named, and looked at where their credential did not hold.
+    """
+    stay = {_loop_id(cause, one) for one in (NOBODY, *state.lapsed)}
+    over = [one for one in state.loops_of(AttendanceLoop.LEADER) if one.id not in stay]
+    return loops.close_all(state, over, ClearedReason.SUPERSEDED)
 
 
 def _loop_id(cause: Cause, staff_id: str) -> str:

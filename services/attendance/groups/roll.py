@@ -87,7 +87,7 @@ def call_roll(
         took_place = TookPlace(session_id=cause.subject_id)
         handoffs += (Handoff(f"group/{state.group_id}", took_place),)
     state, cleared = close_roll_call(state.replace(roll_called=True, entries=roll), cause)
-    state, over = leaders.is_over(state)
+    state, over = leaders.is_over(state, cause)
     state = leaders.to_be_signed(state, cause)
     return Decision(state, (*cleared, *over), handoffs, answer)
 

@@ -115,6 +115,10 @@ class SessionState(CareState):
     supports: tuple[SessionSupport, ...] = ()
     leaders: dict[str, Leader] = Field(default_factory=dict[str, Leader])
     """Who leads it, by member of staff."""
+    led: bool = False
+    """The program asks who leads it."""
+    lapsed: tuple[str, ...] = ()
+    """Those of its leaders whose credential does not hold when it begins."""
     signed_by: str | None = None
     signed_at: datetime | None = None
     """Who said that the roll is right, and when."""
@@ -221,6 +225,8 @@ class NewSession(Value):
     family_only: bool = False
     service: str | None = None
     below_minimum: bool = False
+    led: bool = False
+    """The program asks who leads it."""
     unscheduled: Unscheduled | None = None
     therapy: str | None = None
     """The approach, where there is one."""

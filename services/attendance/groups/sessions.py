@@ -138,8 +138,7 @@ def schedule(state: SessionState, new: NewSession, cause: Cause) -> Decision[Ses
         )
     state, event = _planned(state, new)
     begun = new.starts_at <= cause.now
-    if not begun:
-        state = state.arm(BEGINS, new.starts_at)
+    state = leaders.to_be_led(state, cause) if begun else state.arm(BEGINS, new.starts_at)
     booked = booking_of(state, cause.subject_id, new.starts_at, begins=begun)
     return Decision(
         state.replace(roster_taken=True), (event,), to_episodes(new.roster, booked), answer
@@ -155,7 +154,7 @@ def planned(state: SessionState, body: Planned, cause: Cause) -> Decision[Sessio
     if not body.begun:
         return Decision(state.arm(BEGINS, starts_at), (event,))
     booked = booking_of(state, cause.subject_id, starts_at, begins=True)
-    state = state.replace(roster_taken=True)
+    state = leaders.to_be_led(state.replace(roster_taken=True), cause)
     return Decision(state, (event,), to_episodes(state.roster, booked))
 
 
@@ -175,6 +174,7 @@ def _planned(
         supports=new.supports,
         unscheduled=new.unscheduled,
         below_minimum=new.below_minimum,
+        led=new.led,
         roster=new.roster,
     )
     event = attendance.SessionScheduled(
@@ -215,6 +215,7 @@ def _begun(
         state, cleared = _nobody_comes(state, cause)
         return state, cleared, ()
     booked = booking_of(state, cause.subject_id, must_be_scheduled(state), begins=True)
+    state = leaders.to_be_led(state, cause)
     return state.arm(ENDED, planned_end(state)), (), to_episodes(roster, booked)
 
 
@@ -228,9 +229,7 @@ def left_roster(state: SessionState, body: LeftRoster, cause: Cause) -> Decision
     return Decision(*_nobody_comes(state, cause))
 
 
-def back_on_roster(
-    state: SessionState, body: BackOnRoster, _cause: Cause
-) -> Decision[SessionState]:
+def back_on_roster(state: SessionState, body: BackOnRoster, cause: Cause) -> Decision[SessionState]:
     """The person is expected again. Where the session is over for them, they were told so then: it was not offered."""
     if body.episode_id not in state.left or state.roll_called or state.cancelled_by is not None:
         return Decision(state)
@@ -238,6 +237,7 @@ def back_on_roster(
     state = state.replace(left=tuple(one for one in state.left if one != body.episode_id))
     if was_expected:
         return Decision(state)
+    state = leaders.to_be_led(state, cause)
     return Decision(state.arm(ENDED, planned_end(state)))
 
 
@@ -293,7 +293,7 @@ def session_cancelled(
 
 def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
     """The session has ended: its roll is to be called, if somebody was expected."""
-    state, cleared = leaders.is_over(state)
+    state, cleared = leaders.is_over(state, cause)
     if state.expected or not state.roster_taken:
         state = loops.open_loop(state, AttendanceLoop.ROLL_CALL, cause.subject_id, cause)
     return Decision(state, cleared)
@@ -303,9 +303,11 @@ def ended(state: SessionState, cause: Cause) -> Decision[SessionState]:
 
 
 def _nobody_comes(state: SessionState, cause: Cause) -> tuple[SessionState, Events]:
-    """Nobody has to call a roll without people, as long as it is one."""
+    """Nobody has to call a roll without people, nor to lead them, as long as it is one."""
     loop_id, why = cause.subject_id, ClearedReason.WITHDRAWN
-    return loops.close(state, AttendanceLoop.ROLL_CALL, loop_id, why)
+    state, cleared = loops.close(state, AttendanceLoop.ROLL_CALL, loop_id, why)
+    state, led = leaders.need_not_be_led(state, cause)
+    return state, (*cleared, *led)
 
 
 def close_roll_call(

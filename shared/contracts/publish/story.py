@@ -158,6 +158,7 @@ _FIELDS: Final[Mapping[str, Mapping[str, Any]]] = {
         "handoff_at": "2026-03-01T15:00:00Z",
         "first_contact_at": "2026-03-02T10:30:00Z",
     },
+    "transfer-fell-through": {**_HANDED_OVER, "handoff_at": "2026-03-03T15:00:00Z"},
     "transfer-undone": {**_HANDED_OVER, "handoff_at": "2026-03-03T15:00:00Z"},
     "first-contact-undone": {
         "handoff_at": "2026-03-01T15:00:00Z",

@@ -232,9 +232,11 @@ def test_a_result_that_came_meanwhile_waits_to_be_interpreted() -> None:
     assert history.open == ["screen_interpretation"]
 
 
-def test_a_hand_over_that_was_never_begun() -> None:
+@pytest.mark.fault("F44")
+@pytest.mark.parametrize("off", [plans.TransferUndone, plans.TransferFellThrough])
+def test_a_hand_over_that_is_off(off: type[Event]) -> None:
     history, never = Episode(START), Episode(START)
-    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    history.hear_all([fact(plans.TransferInitiated), fact(off)])
     assert history.state == never.state
 
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from services.attendance.app import SERVICE
 from services.attendance.groups import leaders
+from services.attendance.groups.session_state import Credential
 from shared.contracts import intake, plans
+from shared.decision import Decision
 from shared.duty import staff_subject
 from shared.runtime.core.record import OutcomeStatus, StreamPosition, Work
 from tests.unit.attendance.clinic import Clinic, code
@@ -181,7 +183,11 @@ async def test_what_is_long_over_is_not_kept(clinic: Clinic) -> None:
         staff.after(hours=24)
         starts_at = staff.now + 2 * HOUR
         body = leaders.LeadsSession(
-            session_id=uid(f"session {n}"), staff_id=ME, starts_at=starts_at, minutes_planned=60
+            session_id=uid(f"session {n}"),
+            staff_id=ME,
+            starts_at=starts_at,
+            minutes_planned=60,
+            credential=Credential.NURSE,
         )
         assert staff.handed(body).status is OutcomeStatus.APPLIED
     assert 7 <= len(staff.state.leads) <= 9
@@ -211,7 +217,11 @@ def test_of_those_at_one_time_each_but_the_first_is_told(lead: dict[str, tuple[i
     for key, (begins, minutes) in lead.items():
         starts_at = START + timedelta(minutes=begins)
         body = leaders.LeadsSession(
-            session_id=key, staff_id=ME, starts_at=starts_at, minutes_planned=minutes
+            session_id=key,
+            staff_id=ME,
+            starts_at=starts_at,
+            minutes_planned=minutes,
+            credential=Credential.NURSE,
         )
         state = leaders.leads_session(state, body, cause()).state
     assert set(state.busy) == _told_one_by_one(lead)
@@ -255,6 +265,137 @@ async def test_leaders_that_make_no_sense_are_refused(
 ) -> None:
     first, _ = await two_at_once(clinic)
     assert code(await leads(clinic, first, *lines)) == (status, why)
+
+
+# --- nobody, or without a credential ------------------------------------------------------------------------
+
+
+async def led(clinic: Clinic, *episodes: str) -> str:
+    """A group of a program that asks who leads its sessions."""
+    group_id = await clinic.seated(*episodes)
+    await clinic.command(
+        f"group/{group_id}", f"led {group_id}", lambda state, _: Decision(state.replace(led=True))
+    )
+    return group_id
+
+
+@pytest.mark.fault("F45")
+@pytest.mark.parametrize("named", ["while it lasts", "after its roll"])
+async def test_a_session_that_begins_with_nobody_to_lead_it_goes_up_until_one_is_named(
+    clinic: Clinic, named: str
+) -> None:
+    """Nobody was asked, and no roll was signed, as if the session had led itself."""
+    ann = await clinic.admit("ann")
+    session = await clinic.meets(await led(clinic, ann), hours=2)
+    assert await open_loops(clinic, "leader") == [], "there is time until it begins"
+    await clinic.after(hours=2.5)
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+    if named == "while it lasts":
+        assert (await leads(clinic, session, line(ME))).status_code == 200
+        assert await open_loops(clinic, "leader") == []
+    await clinic.after(hours=3)
+    roll = {"entries": [{"episode_id": ann, "status": "attended"}]}
+    assert (await clinic.post(f"/sessions/{session}/attendance", roll)).status_code == 200
+    if named == "after its roll":
+        assert await open_loops(clinic, "leader") == [f"session/{session}"]
+        await clinic.after(hours=24)
+        assert "session-loop-escalated" in await clinic.names(f"session/{session}")
+        assert (await leads(clinic, session, line(ME))).status_code == 200
+        assert await open_loops(clinic, "leader") == []
+    assert await open_loops(clinic, "sign_off") == [f"session/{session}"]
+    assert (await clinic.post(f"/sessions/{session}/sign-off")).status_code == 200
+    assert (await clinic.state(f"session/{session}")).loops == {}
+
+
+@pytest.mark.parametrize("why", ["cancelled", "everybody has left"])
+async def test_nobody_is_named_for_a_session_that_does_not_take_place(
+    clinic: Clinic, why: str
+) -> None:
+    ann = await clinic.admit("ann")
+    session = await clinic.meets(await led(clinic, ann), hours=2)
+    await clinic.after(hours=2.5)
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+    if why == "cancelled":
+        await clinic.post(f"/sessions/{session}/cancel", {"cancelled_by": "weather"})
+        assert await open_loops(clinic, "leader") == []
+        await clinic.post(f"/sessions/{session}/cancel/undo")
+        await clinic.after(minutes=1)
+        assert await open_loops(clinic, "leader") == [f"session/{session}"], "it took place"
+        return
+    begun = clinic.clock.now() - HOUR
+    await clinic.hear(ann, fact(plans.EpisodeDischarged, discharged_at=begun))
+    assert await open_loops(clinic, "leader") == []
+
+
+async def holds(clinic: Clinic, until: float | None, credential: str = "social_worker") -> Any:
+    """What is on record of me: a credential until so many hours from now."""
+    now = clinic.clock.now()
+    body = {"credential": credential, "valid_from_at": (now - 900 * HOUR).isoformat()}
+    if until is not None:
+        body["valid_until_at"] = (now + until * HOUR).isoformat()
+    clinic.acting_as("clinical_supervisor")
+    answer = await clinic.post(f"/staff/{ME}/credentials", body)
+    clinic.acting_as("counselor")
+    return answer
+
+
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize("first", ["the leader", "the record"])
+@pytest.mark.parametrize("end", ["renewed", "another leads"])
+async def test_who_leads_as_what_they_are_no_longer_is_replaced_or_renews_it(
+    clinic: Clinic, first: str, end: str
+) -> None:
+    """The credential on a session was the caller's word, and nothing compared it with anything."""
+    session, _ = await two_at_once(clinic, hours=30)
+    if first == "the leader":
+        await leads(clinic, session, line(ME))
+    assert (await holds(clinic, 20)).status_code == 200
+    if first == "the record":
+        await leads(clinic, session, line(ME))
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+    if end == "renewed":
+        await holds(clinic, 9000)
+    else:
+        await leads(clinic, session, line(OTHER, "substitute"))
+    assert await open_loops(clinic, "leader") == []
+    assert (await clinic.state(f"session/{session}")).lapsed == ()
+
+
+@pytest.mark.parametrize("weeks", [0, 3])
+async def test_a_credential_that_is_known_later_to_have_lapsed_is_looked_at(
+    clinic: Clinic, weeks: int
+) -> None:
+    """The session is over and signed: it stays somebody's until the record or the session is right."""
+    session, ann = await called(clinic, line(ME))
+    await clinic.post(f"/sessions/{session}/sign-off")
+    assert (await holds(clinic, -100)).status_code == 200
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+    left = fact(plans.EpisodeDischarged, discharged_at=clinic.clock.now())
+    await clinic.hear(ann, left)
+    await clinic.after(days=7 * weeks)
+    await holds(clinic, 50, "nurse")
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+    await holds(clinic, 9000)
+    assert await open_loops(clinic, "leader") == []
+
+
+@pytest.mark.parametrize(
+    ("until", "credential", "opens"),
+    [(None, "social_worker", False), (31, "social_worker", False), (None, "nurse", True)],
+)
+async def test_who_leads_as_what_is_on_record(
+    clinic: Clinic, until: float | None, credential: str, opens: bool
+) -> None:
+    session, _ = await two_at_once(clinic, hours=30)
+    await holds(clinic, until, credential)
+    await leads(clinic, session, line(ME))
+    assert await open_loops(clinic, "leader") == ([f"session/{session}"] if opens else [])
+
+
+async def test_a_credential_that_makes_no_sense_is_refused(clinic: Clinic) -> None:
+    assert code(await holds(clinic, -900)) == (422, "credential-impossible")
+    body = {"credential": "social_worker", "valid_from_at": clinic.clock.now().isoformat()}
+    assert (await clinic.post(f"/staff/{ME}/credentials", body)).status_code == 403
 
 
 # --- the signature ---------------------------------------------------------------------------------------

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.followup import journey
 from services.plans.app import SERVICE
 from shared.contracts import attendance, plans
 from shared.contracts.codes import FollowupLoop
@@ -191,6 +193,24 @@ def test_the_hint_names_a_command_that_exists() -> None:
     paths = {getattr(route, "path", "") for one in SERVICE.routers for route in one.routes}
     named = error.value.hint.partition("POST ")[2].rstrip(".")
     assert named.replace("{id}", "{episode_id}") in paths
+
+
+@pytest.mark.fault("F44")
+@pytest.mark.parametrize("looked_for", [True, False])
+def test_nobody_is_on_the_way_when_a_hand_over_fell_through(*, looked_for: bool) -> None:
+    """The journey went on saying `transferring`, to a place that would not take the person."""
+    history = in_program()
+    if looked_for:
+        history.hear(fact(plans.LevelOfCareChangeRecommended))
+    history.hear(fact(plans.TransferInitiated))
+    assert journey.place(history.state).stage == "transferring"
+    known_at = history.after(hours=1).now
+    history.hear(fact(plans.TransferFellThrough, fell_through_at=known_at))
+    where = journey.place(history.state)
+    assert (where.stage, where.awaiting) == ("change_recommended", "level_change")
+    assert where.due_at == known_at + timedelta(days=3)
+    history.hear_all([fact(plans.TransferInitiated), fact(plans.TransferUndone)])
+    assert journey.place(history.state) == where
 
 
 @pytest.mark.parametrize("looked_for", [True, False])

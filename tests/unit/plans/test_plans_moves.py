@@ -342,12 +342,19 @@ class TestTransfer:
             ],
         ],
     )
+    @pytest.mark.fault("F44")
     def test_when_it_falls_through_somebody_looks_for_another_place(
         self, falls_through: Any
     ) -> None:
         history = accepted(referred(with_plan()))
         history.transfer()
-        history.hear(falls_through)
+        for _ in range(2):
+            history.hear(falls_through)
+        [begun], [off] = (
+            history.of(plans.TransferInitiated),
+            history.of(plans.TransferFellThrough),
+        )
+        assert (off.to_facility_id, off.handoff_at) == (begun.to_facility_id, begun.handoff_at)
         assert history.state.transfer is None
         assert history.open == ["transfer"]
         with pytest.raises(Refused) as error:
