@@ -6,6 +6,11 @@ ARGS ?=
 WORKERS ?= 2
 BIN := .venv/bin
 UV_VERSION := 0.13.8
+
+# A run starts a hundred processes: what Python has compiled is kept, beside the packages and not beside the sources.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX ?= $(CURDIR)/.venv/bytecode
+
 COMPILE := $(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --no-annotate
 
 .DEFAULT_GOAL := help

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,6 +96,11 @@ def collect(root: Path = ROOT) -> Shown:
         if done.returncode != 0 or not marks.exists():
             raise NotCollected((done.stdout + done.stderr)[-3000:])
         found = json.loads(marks.read_text(encoding="utf-8"))
+    return shown_in(found)
+
+
+def shown_in(found: Mapping[str, Mapping[str, list[str]]]) -> Shown:
+    """What the tests show, from their ids by mark and number."""
     return Shown(*(_sorted(found[mark]) for mark in MARKERS))
 
 
@@ -240,14 +245,18 @@ def _list(number: str, shown: Shown) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Write down which test carries which mark; a test of many cases is one test."""
     target = os.environ.get(MARKERS_FILE)
-    if target is None:
-        return
+    if target is not None:
+        Path(target).write_text(json.dumps(marked(session.items)), encoding="utf-8")
+
+
+def marked(items: Iterable[pytest.Item]) -> dict[str, dict[str, list[str]]]:
+    """The ids of tests by mark and number."""
     found: dict[str, dict[str, list[str]]] = {mark: {} for mark in MARKERS}
-    for item in session.items:
+    for item in items:
         for mark in item.iter_markers():
             if mark.name in found:
                 numbers: tuple[Any, ...] = mark.args
                 for number in numbers:
                     ids = found[mark.name].setdefault(str(number), [])
                     ids.append(item.nodeid.partition("[")[0])
-    Path(target).write_text(json.dumps(found), encoding="utf-8")
+    return found

@@ -47,6 +47,17 @@ Token = Annotated[
         help="An access token; by default, a token of the local issuer (development only).",
     ),
 ]
+Why = Annotated[
+    str,
+    typer.Option("--why", help="A reason code for the audit, such as rule-fixed; no free text."),
+]
+DeadLetterId = Annotated[
+    str,
+    typer.Argument(
+        help="The id of a dead letter, the beginning of that id, or the position of the message,"
+        " TOPIC/PARTITION/OFFSET, which is the same in every service."
+    ),
+]
 
 
 def known(service: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
-from importlib import import_module
+from copy import deepcopy
 from itertools import count
 from random import Random
 from typing import Any, Final
@@ -22,10 +22,9 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.core import NotSet
 
+from care.interfaces import document
 from shared.devtools.backends import Backend
 from shared.runtime.http.openapi import PROBLEM
-from shared.runtime.service import create_app
-from shared.runtime.settings import ServiceSettings
 from shared.services import SERVICES
 from tests.answers import Described
 from tests.flows.scene import FACILITY, MORNING, ZONE, Flow, Patient, flowing
@@ -56,8 +55,7 @@ KEYS = count()
 
 def _operations() -> Iterator[Any]:
     for name in SERVICES:
-        app = create_app(import_module(f"services.{name}.app").SERVICE, ServiceSettings())
-        schema = schemathesis.openapi.from_dict(app.openapi())
+        schema = schemathesis.openapi.from_dict(deepcopy(document(name)))
         for found in schema.get_all_operations():
             operation: Any = found.ok()  # pyright: ignore[reportAttributeAccessIssue] - or it raises
             label = f"{name} {operation.method.upper()} {operation.path}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -16,10 +17,12 @@ from care.coverage import (
     best,
     collect,
     faults,
+    marked,
     missing,
     named_best,
     page,
     shown_by,
+    shown_in,
     told,
 )
 
@@ -34,8 +37,25 @@ LINE_LETTERS = 200
 
 
 @pytest.fixture(scope="module")
-def shown() -> Shown:
-    return collect()
+def shown(all_tests: tuple[pytest.Item, ...] | None) -> Shown:
+    """What the tests show: as this run has collected them, or as `care coverage` does."""
+    return collect() if all_tests is None else shown_in(marked(all_tests))
+
+
+def test_tests_are_collected_without_being_run(tmp_path: Path) -> None:
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_one.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.fact('0.9', '1.2')\n@pytest.mark.parametrize('n', [1, 2])\ndef test_a(n): assert not n\n"
+        "@pytest.mark.scenario(9)\n@pytest.mark.fault('F1')\ndef test_b(): assert False\n"
+    )
+    one = "tests/test_one.py::test_"
+    facts = {"0.9": (f"{one}a",), "1.2": (f"{one}a",)}
+    assert collect(tmp_path) == Shown(facts, {"9": (f"{one}b",)}, {"F1": (f"{one}b",)})
+    (tests / "test_one.py").write_text("def")
+    with pytest.raises(NotCollected, match="SyntaxError"):
+        collect(tmp_path)
 
 
 def test_all_facts_and_scenarios_are_told() -> None:

@@ -46,6 +46,33 @@ ANSWERS = {
         "services/outlet/planning.py",
         "planned",
     ),
+    "What follows when a person misses a session?": (
+        "services/followup/outreach/outreach.py",
+        "session_missed",
+    ),
+    "Where are a week's credited minutes counted?": (
+        "services/attendance/episode/hours.py",
+        "credited_minutes",
+    ),
+    "Where is it known that an event was handled before?": ("shared/inbox.py", "Place"),
+    "What publishes the outbox?": ("shared/runtime/core/relay.py", "Relay"),
+    "How long does a retry wait?": ("shared/runtime/retry.py", "Backoff"),
+    "Who fires a deadline?": ("shared/runtime/timers.py", "Timers"),
+    "What stops a bad deployment from filling the dead letters?": (
+        "shared/runtime/kafka/circuit_breaker.py",
+        "CircuitBreaker",
+    ),
+    "Where are two records of one person merged?": ("services/intake/mistakes.py", "merge"),
+    "Who acts for a colleague who is away?": ("shared/duty.py", "acting"),
+    "How is it measured whether somebody was seen within seven days?": (
+        "services/followup/measures/measures.py",
+        "ClockRule",
+    ),
+    "Which open loops does plans have, and who owns each?": ("services/plans/tables.py", "LOOPS"),
+    "How are names sealed, and made unreadable by an erasure?": (
+        "shared/runtime/vault/sealing.py",
+        "PersonKey",
+    ),
     "Where does a list's cursor come from?": ("shared/runtime/core/paging.py", "make_cursor"),
 }
 

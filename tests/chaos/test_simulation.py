@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from chaos.simulation.sabotage import GUARDS
+from tests.tiers import PROOFS
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(320)
@@ -34,12 +35,13 @@ def simulate(*options: str) -> dict[str, Any]:
 
 
 def test_no_history_breaks_the_promise() -> None:
-    report = simulate("--seeds", "0:200")
+    seeds = 200 if PROOFS else 60
+    report = simulate("--seeds", f"0:{seeds}")
     assert report["findings"] == {}
-    assert report["played"] == 200
-    assert report["kills"] > 500  # there was something to withstand
-    assert report["pauses"] > 100
-    assert report["rebalances"] > 1_000
+    assert report["played"] == seeds
+    assert report["kills"] > 2.5 * seeds  # there was something to withstand
+    assert report["pauses"] > seeds / 2
+    assert report["rebalances"] > 5 * seeds
 
 
 @pytest.mark.parametrize("guard", sorted(GUARDS))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
+from care.interfaces import document
 from shared.contracts.attendance import SessionAttended
 from shared.programs.registered import field_types
 from shared.runtime.http.call import Body
@@ -101,8 +102,7 @@ def test_what_is_not_written_as_a_time_is_none(body: type[BaseModel], name: str,
 def _parameters() -> list[Any]:
     found: list[Any] = []
     for name in PROCESSES:
-        paths = import_module(f"services.{name}.app").SERVICE
-        for path, methods in Served(paths).app.openapi()["paths"].items():
+        for path, methods in document(name)["paths"].items():
             for method, operation in methods.items():
                 for one in operation.get("parameters", []):
                     for form in set(_formats(one["schema"])) & set(WRITTEN):

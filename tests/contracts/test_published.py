@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,11 +128,18 @@ class TestWorkingTree:
         assert run.returncode == 0
 
 
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("generated")
+    files.generate(made)
+    assert files.drift(made) == []
+    return made
+
+
 class TestDrift:
     @pytest.fixture
-    def tree(self, tmp_path: Path) -> Path:
-        files.generate(tmp_path)
-        assert files.drift(tmp_path) == []
+    def tree(self, generated: Path, tmp_path: Path) -> Path:
+        shutil.copytree(generated, tmp_path, dirs_exist_ok=True)
         return tmp_path
 
     @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.runtime.service import create_app
+from care.interfaces import document
 from shared.services import PROCESSES
 from tests.unit.served import Served
-from tests.unit.support import settings_for, uid
+from tests.unit.support import uid
 
 MARK = "Zephyrine"
 ODD = f"{MARK} Quill.feather [key]"
@@ -42,15 +42,13 @@ def _operations() -> Iterator[Any]:
     """Each operation once: what all services share is one service's here."""
     seen: set[str] = set()
     for name in PROCESSES:
-        document = create_app(_service(name), settings_for(f"care.{name}")).openapi()
-        for path, operations in document["paths"].items():
+        whole = document(name)
+        for path, operations in whole["paths"].items():
             for method, operation in operations.items():
                 known = f"{method} {path}"
                 if path not in MACHINES and known not in seen:
                     seen.add(known)
-                    yield pytest.param(
-                        name, method, path, operation, document, id=f"{name} {known}"
-                    )
+                    yield pytest.param(name, method, path, operation, whole, id=f"{name} {known}")
 
 
 OPERATIONS = list(_operations())

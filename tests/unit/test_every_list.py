@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from care.interfaces import document
 from services.attendance.episode import episode_state as attendance
 from services.attendance.groups.closures import (
     Closure,
@@ -39,8 +40,7 @@ from shared.contracts.intake import ConsentPurpose, PartnerKind
 from shared.decision import State
 from shared.devtools.stack import SERVICES
 from shared.loops import Loop
-from shared.runtime.service import Service, create_app
-from shared.runtime.settings import ServiceSettings
+from shared.runtime.service import Service
 from shared.testing.dead_letter_suite import dead_letter
 from shared.testing.fakes import decoded, encoded
 from tests.unit.served import Served, refused
@@ -200,7 +200,7 @@ def service(name: str) -> Service:
 
 def _asked(name: str) -> dict[str, set[str]]:
     """The query parameters of each GET route of a service."""
-    paths = create_app(service(name), ServiceSettings()).openapi()["paths"]
+    paths = document(name)["paths"]
     return {
         path: {parameter["name"] for parameter in operations["get"].get("parameters", ())}
         for path, operations in paths.items()

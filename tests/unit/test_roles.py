@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx2 import ASGITransport, AsyncClient
 
+from care.interfaces import document
 from shared.contracts.codes import Role
 from shared.devtools.issuer import LocalIssuer
 from shared.roles import (
@@ -45,7 +46,7 @@ def served(service: str) -> Served:
 
 def operations() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for service in PROCESSES:
-        for path, methods in served(service).app.openapi()["paths"].items():
+        for path, methods in document(service)["paths"].items():
             for method, operation in methods.items():
                 yield service, method.upper(), path, operation
 

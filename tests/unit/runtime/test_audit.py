@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from care.interfaces import document
 from shared.errors import Unavailable
 from shared.runtime.audit import keeper
 from shared.runtime.audit.keeper import Keeper, copy_of, restore, verify
@@ -20,7 +21,6 @@ from shared.runtime.audit.writer import CODES, AuditWriter
 from shared.runtime.core.audit import UNCHAINED
 from shared.runtime.http.claims import Actor, Claims
 from shared.runtime.metrics import Metrics
-from shared.runtime.service import create_app
 from shared.services import SERVICES
 from shared.testing.fakes import (
     Disk,
@@ -33,7 +33,7 @@ from shared.testing.fakes import (
 )
 from tests.unit.runtime.toy import KINDS, START, begun
 from tests.unit.served import Served, refused
-from tests.unit.support import settings_for, uid
+from tests.unit.support import uid
 
 REFERRAL = {"source_kind": "self", "urgency": "routine"}
 MARK = "Zephyrine"
@@ -53,9 +53,7 @@ def intake() -> Served:
 
 def _operations() -> Iterator[Any]:
     for name in SERVICES:
-        service = import_module(f"services.{name}.app").SERVICE
-        document = create_app(service, settings_for(service.source)).openapi()
-        for path, operations in document["paths"].items():
+        for path, operations in document(name)["paths"].items():
             for method, operation in operations.items():
                 if "x-roles" in operation:
                     yield pytest.param(name, method.upper(), path, operation, id=f"{name} {method} {path}")  # fmt: skip
