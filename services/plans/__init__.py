@@ -11,8 +11,8 @@ Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-a
             expected-analytes-updated, co-occurring-need-identified, ancillary-service-added; reviews:
             clinical-review-requested, clinical-review-overdue, clinical-review-completed; moves:
             level-of-care-change-recommended, level-of-care-changed, transfer-requested, transfer-not-begun,
-            transfer-initiated, transfer-completed, transfer-fell-through; the end: aftercare-plan-drafted, graduation-approved,
-            program-graduated, episode-discharged; taken back: clinical-review-undone,
+            transfer-initiated, transfer-completed, transfer-fell-through; the end: aftercare-plan-drafted,
+            graduation-approved, program-graduated, episode-discharged; taken back: clinical-review-undone,
             level-of-care-change-undone, transfer-undone, first-contact-undone, graduation-undone, discharge-undone;
             open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables

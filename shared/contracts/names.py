@@ -149,7 +149,7 @@ ADDITIONS: Final[dict[str, str]] = {
     "care.intake.disclosure-withheld.v1": _ASKED,
     "care.plans.transfer-requested.v1": _ASKED,
     "care.plans.transfer-not-begun.v1": _ASKED,
-    "care.plans.transfer-fell-through.v1": "who waits for an arrival hears that nobody is to arrive",
+    "care.plans.transfer-fell-through.v1": "Subscribers that expect an arrival learn that nobody will arrive.",
     "care.intake.disclosure-undone.v1": _MISTAKE,
     "care.intake.episode-entered-in-error.v1": _MISTAKE,
     "care.intake.episode-person-corrected.v1": _MISTAKE,

@@ -662,7 +662,8 @@ class EpisodeDischarged(PlansEvent, consumers=("intake", "attendance", "followup
 class TransferFellThrough(PlansEvent, consumers=("attendance", "followup")):
     """A transfer that had begun ended without an arrival, and the person stays in this program.
 
-    Published when the partner facility will not take the person after `TransferInitiated`. Another place has to be found.
+    Published when the partner facility will not take the person after `TransferInitiated`. The person needs another
+    place.
     """
 
     to_facility_id: FacilityId

@@ -24,7 +24,7 @@ from tests.unit.support import History
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 """No deadline comes meanwhile: what is compared is what follows from the facts."""
 PUT_ASIDE = {"aside", "ending", "voided"}
-"""What an end or a mistake put aside or came too late for, until it is taken back; it shows in what holds from then on."""
+"""What an end or a mistake put aside or came too late for. Once it is taken back, it shows in what holds."""
 """Whichever test comes first waits for the play."""
 
 
