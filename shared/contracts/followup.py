@@ -201,7 +201,7 @@ class FollowupEvent(Event, source="care.followup"):
 class AftercarePlanActivated(FollowupEvent):
     """The aftercare of the person began.
 
-    Published once after a discharge that aftercare follows. `AftercareCompleted` ends it.
+    Published after each discharge that aftercare follows. `AftercareCompleted` ends it.
     """
 
     aftercare_plan_id: AftercarePlanId
