@@ -166,11 +166,17 @@ def _restored(state: EpisodeState, event: Event, cause: Cause) -> Decision[Episo
 def undo_admission(
     state: EpisodeState, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
-    """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again."""
+    """The admission is taken back: the person is placed, and waits to be admitted. The referral is open again.
+
+    Where that was the mistake, the person is admitted again: from that day hours are asked for, and a plan is drafted.
+    What was signed and credited under an admission that was none is not brought back unseen.
+    """
     referral = episode_state.in_progress(state)
     if state.admission is None:
         raise Refused(
-            "not-admitted", "The person is not admitted.", hint="There is no admission to undo."
+            "not-admitted",
+            "The person is not admitted.",
+            hint="There is no admission to undo. If one was undone by mistake, admit the person again: POST /episodes.",
         )
     event = intake.AdmissionUndone(admitted_at=state.admission.admitted_at, reason=reason)
     back = AdmittedTo(episode_id=cause.subject_id, program=None)

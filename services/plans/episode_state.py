@@ -404,6 +404,12 @@ def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> Events:
 def in_treatment(state: EpisodeState) -> Admission:
     """The admission of an episode that runs; raises why it does not."""
     in_record(state)
+    if state.admission is None and state.undone:
+        raise Refused(
+            "admission-undone",
+            "The admission was taken back.",
+            hint="If that was the mistake, admit the person again in intake: POST /episodes. Then draft a plan.",
+        )
     if state.admission is None:
         raise NotYetKnown("episode")
     if state.discharged is not None:

@@ -98,7 +98,7 @@ def withdraw(state: EpisodeState, because: str) -> episode_state.StateAndEvents:
     """A fact that asked for a review does not hold: what no other fact asks for needs nobody to look any more."""
     events: Events = ()
     for review_id, item in state.reviews.items():
-        if because not in item.because:
+        if because not in item.because or not (item.open or item.completion):
             continue
         left = tuple(reason for reason in item.because if reason != because)
         if not item.open:  # nothing is to be done about it, unless it was completed by mistake

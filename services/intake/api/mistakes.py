@@ -122,7 +122,7 @@ async def undo_revocation(
 
 @router.post("/episodes/{episode_id}/admission/undo")
 async def undo_admission(call: Answering, episode_id: SubjectId, body: TakeBack) -> RecordAnswer:
-    """The admission is taken back; the person is where they were before it."""
+    """The admission is taken back; the person is where they were before it. The way back is another admission."""
     return await call.execute(
         EPISODE(episode_id),
         lambda state, cause: mistakes.undo_admission(state, body.reason, cause),

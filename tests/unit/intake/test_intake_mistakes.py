@@ -382,6 +382,19 @@ async def test_nobody_is_un_admitted_before(served: Served, stage: str) -> None:
     refused(await (await Path.until(served, stage)).undo(), 409, "not-admitted")
 
 
+@pytest.mark.fault("F67")
+async def test_an_admission_that_was_undone_by_mistake_has_a_way_back_that_is_named(
+    served: Served,
+) -> None:
+    path = await Path.until(served, "oriented")
+    await path.undo()
+    answer = await path.undo()
+    refused(answer, 409, "not-admitted")
+    assert "POST /episodes" in answer.json()["hint"]
+    await path.go("admitted")
+    assert path.state.admission is not None
+
+
 async def test_nobody_is_un_admitted_after(served: Served) -> None:
     path = await Path.until(served, "oriented")
     await path.discharged()

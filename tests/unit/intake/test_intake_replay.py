@@ -57,6 +57,7 @@ EVENTS: list[Event] = [
     fact(plans.LevelOfCareChangeRecommended, to_level=level("2.1"), effective_at=None),
     fact(plans.LevelOfCareChangeRecommended, to_level=level("3.5"), effective_at=None),
     fact(plans.LevelOfCareChanged, to_level=level("2.5")),
+    fact(plans.LevelOfCareChangeUndone, to_level=level("2.5")),
     fact(plans.TransferRequested),
     fact(plans.TransferInitiated),
     fact(plans.TransferNotBegun),

@@ -22,6 +22,7 @@ from tests.unit.plans.world import (
     SAME,
     Plans,
     accepted,
+    admitted,
     attended,
     in_treatment,
     referred,
@@ -181,6 +182,19 @@ def test_what_is_refused(code: str, prepare: Callable[[Plans], object]) -> None:
 def test_an_episode_that_is_not_known_yet() -> None:
     with pytest.raises(NotYetKnown):
         undo(Plans())
+
+
+@pytest.mark.fault("F67")
+def test_after_an_undone_admission_it_is_said_how_it_goes_on() -> None:
+    history = with_plan()
+    history.hear(fact(intake.AdmissionUndone))
+    for command in (history.draft, history.change_level, history.discharge, lambda: undo(history)):
+        with pytest.raises(Refused) as refused:
+            command()
+        assert refused.value.code == "admission-undone"
+        assert "POST /episodes" in refused.value.hint
+    history.hear(admitted(history.now))
+    history.draft()
 
 
 def test_sessions_since_count_as_ever() -> None:
