@@ -159,6 +159,7 @@ class OpenEnum(StrEnum):
     beside its code, which the published schemas state.
     """
 
+    _value_: str
     meaning: str
 
     def __new__(cls, code: str, meaning: str = "") -> Self:

@@ -134,8 +134,8 @@ class OperatorEntry(TypedDict):
     """The number that the stream was set back to."""
     wanted: NotRequired[dict[str, Any]]
     """What was to be redriven."""
-    was: NotRequired[str | None]
-    """Why the consumer had halted."""
+    upto: NotRequired[str | None]
+    """The dead letter up to which its stream was to be redriven; null for all of it."""
 
 
 @with_words

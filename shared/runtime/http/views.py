@@ -169,7 +169,7 @@ class AuditEntry(TypedDict):
     id: str
     """The entry's id."""
     kind: str
-    """`command`, `read`, `refusal`, `operator`, or `anonymous`: how many unknown callers were refused."""
+    """`command`, `read`, `refusal`, or `anonymous`: how many unknown callers were refused."""
     at: datetime
     outcome: str
     """How it ended, as a code."""
