@@ -27,12 +27,15 @@ class Lag:
         behind: Mapping[TopicPartition, int],
         handled: Mapping[TopicPartition, float] | None = None,
     ) -> None:
-        """Note how many messages each partition is behind. `handled`: the time of the last message just applied."""
+        """Note how many messages each partition is behind. `handled`: the time of the last message just applied.
+
+        Kafka takes a message without a time, which is then before 1970 and says nothing.
+        """
         now = self._now()
         for partition, messages in behind.items():
             if messages == 0:
                 self._level_at[partition] = now
-            elif handled and partition in handled:
+            elif handled and handled.get(partition, -1.0) >= 0:
                 self._level_at[partition] = min(now, handled[partition])
 
     def seconds(self, behind: Mapping[TopicPartition, int], *, halted: bool = False) -> float:

@@ -71,3 +71,13 @@ def test_no_publishers_clock_makes_it_negative(timestamp: float, messages: int) 
     lag.assigned([A])
     lag.look({A: messages}, {A: timestamp})
     assert lag.seconds({A: messages}) >= 0
+
+
+def test_a_message_without_a_time_says_nothing_of_how_far_behind_it_is() -> None:
+    """One such message made a replica half a century late."""
+    clock = Clock()
+    lag = Lag(clock)
+    lag.assigned([A])
+    clock.at += 10
+    lag.look({A: 2}, {A: -0.001})
+    assert lag.seconds({A: 2}) == 10
