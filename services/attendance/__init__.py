@@ -19,7 +19,7 @@ Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserv
             escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
             group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
-            /incentives
+            /incentives /staff
 
 Read on in:
 

@@ -255,8 +255,7 @@ def _at_another_time(
 def _again(state: SessionState, times_changed: int, cause: Cause) -> Decision[SessionState]:
     state = state.replace(cancelled_by=None, times_changed=times_changed, left=())
     starts_at = must_be_scheduled(state)
-    if state.roster_taken and starts_at <= cause.now:
-        state = leaders.to_be_led(state, cause)
+    state = leaders.to_be_led(state, cause)
     event = attendance.SessionCancellationUndone(starts_at=starts_at)
     state = state.arm(BEGINS, starts_at).arm(ENDED, planned_end(state))
     return Decision(state, (event,), leaders.told(state, cause))

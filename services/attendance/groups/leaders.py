@@ -295,7 +295,8 @@ def nobody_leads(state: SessionState) -> tuple[SessionState, Events]:
 
 def to_be_led(state: SessionState, cause: Cause) -> SessionState:
     """A session begins with people and nobody to lead them, where the program asks for it: somebody says who does."""
-    if not state.led or state.leaders or not state.expected:
+    ahead = state.starts_at is None or state.starts_at > cause.now
+    if ahead or not state.led or state.leaders or not state.expected:
         return state
     return loops.open_loop(state, AttendanceLoop.LEADER, _loop_id(cause, NOBODY), cause)
 

@@ -327,6 +327,28 @@ async def test_nobody_is_named_for_a_session_that_does_not_take_place(
     assert await open_loops(clinic, "leader") == []
 
 
+async def test_nobody_is_asked_for_before_a_session_begins(clinic: Clinic) -> None:
+    """The person has left and comes back meanwhile: the session is still ahead."""
+    ann = await clinic.admit("ann")
+    body = {
+        "modality": "individual",
+        "starts_at": (clinic.clock.now() + 9 * HOUR).isoformat(),
+        "minutes_planned": 60,
+        "roster": [ann],
+    }
+    session = (await clinic.post("/sessions", body)).json()["session_id"]
+    await clinic.command(
+        f"session/{session}", "led", lambda state, _: Decision(state.replace(led=True))
+    )
+    left_at = clinic.clock.now()
+    await clinic.hear(ann, fact(plans.EpisodeDischarged, discharged_at=left_at))
+    await clinic.after(hours=1)
+    await clinic.hear(ann, fact(plans.DischargeUndone, discharged_at=left_at))
+    assert await open_loops(clinic, "leader") == []
+    await clinic.after(hours=8.5)
+    assert await open_loops(clinic, "leader") == [f"session/{session}"]
+
+
 async def holds(clinic: Clinic, until: float | None, credential: str = "social_worker") -> Any:
     """What is on record of me: a credential until so many hours from now."""
     now = clinic.clock.now()
