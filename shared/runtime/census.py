@@ -104,7 +104,11 @@ class CensusTaker:
                     "census.failed", reason=name, error_code=code, exception=type(error).__name__
                 )
         if len(failed) == len(self._parts):
-            raise Unavailable("store-unavailable", "Nothing could be counted.", hint="Wait.")
+            raise Unavailable(
+                "store-unavailable",
+                "Nothing could be counted.",
+                hint="Wait: the service counts again.",
+            )
         if not failed:
             self._complete_at = monotonic()
         return found
