@@ -127,7 +127,7 @@ def _died(state: EpisodeState) -> bool:
 def _hidden(state: EpisodeState) -> EpisodeState:
     stopped = state.stopped_by is not None
     hidden = {
-        key: loop.replace(hidden=stopped and loop.kind != FollowupLoop.CIRCUMSTANCE)
+        key: loop.replace(hidden=stopped and loop.kind != FollowupLoop.CIRCUMSTANCE.value)
         for key, loop in state.loops.items()
     }
     return state if hidden == state.loops else state.replace(loops=hidden)
@@ -235,6 +235,6 @@ def heard(before: EpisodeState, state: EpisodeState, events: Events) -> Events:
     if not was_stopped:
         _, about_this = loops.close_all(before, reason=ClearedReason.SUPERSEDED)
     elif not stopped:
-        again = (one for one in state.loops.values() if one.kind != asked)
+        again = (one for one in state.loops.values() if one.kind != asked.value)
         about_this = endings.announced(state, again)
     return (*kept, *about_this)

@@ -383,11 +383,11 @@ def escalate(state: EpisodeState, name: str, cause: Cause) -> Decision[EpisodeSt
 
 
 def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> Events:
-    if loop.kind == PlansLoop.CLINICAL_REVIEW and not state.reviews[loop.id].private:
+    if loop.kind == PlansLoop.CLINICAL_REVIEW.value and not state.reviews[loop.id].private:
         due_at = state.reviews[loop.id].due_at
         hours = int((cause.now - due_at).total_seconds() // 3600)
         return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
-    if loop.kind == PlansLoop.PLAN_REVIEW and state.plan is not None and state.plan.next_review_on:
+    if loop.kind == PlansLoop.PLAN_REVIEW.value and state.plan is not None and state.plan.next_review_on:
         due_on = state.plan.next_review_on
         days = (calendar.local_day(cause.now, state.time_zone) - due_on).days
         return (

@@ -98,7 +98,7 @@ def _as_before(state: EpisodeState, was: Superseded, cause: Cause) -> StateAndEv
     """What was open beside the calendar and reaching out. A way back that nothing asks for any more is not."""
     waiting = reengagement.still_asked(state, was.reengagement)
     kind = FollowupLoop.REENGAGEMENT
-    left = {key: one for key, one in was.loops.items() if waiting or one.kind != kind}
+    left = {key: one for key, one in was.loops.items() if waiting or one.kind != kind.value}
     gone = {f"{loops.DEADLINE}{key}" for key in was.loops.keys() - left.keys()}
     due = {name: at for name, at in was.deadlines.items() if name not in gone}
     state = state.replace(

@@ -235,7 +235,7 @@ def end(
 
 def _outlasts(loop: Loop, cause: Cause) -> bool:
     """The loop stays open though the episode has ended."""
-    sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL and loop.id != cause.subject_id
+    sent_out = loop.kind == IntakeLoop.OUTBOUND_REFERRAL.value and loop.id != cause.subject_id
     return sent_out or loop.kind in OUTLASTING
 
 
