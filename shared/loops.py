@@ -26,6 +26,8 @@ DEADLINE: Final = "loop:"
 """Prefix of the record deadlines that belong to loops."""
 STEPS_MAX: Final = 20
 """The highest step that is counted: the contract allows no more, however often a loop is moved and missed."""
+KEPT_BACK: Final = ("deadlines", "voided", "aside", "ending")
+"""Fields of a record that no answer shows: deadlines, and what comes back when a mistake or an end is taken back."""
 LOOP_INDEX: Final = "loop"
 """The index of records with an open loop."""
 

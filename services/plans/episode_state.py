@@ -126,6 +126,7 @@ class Completion(Value):
     drivers: tuple[Dimension, ...] | None = None
     """What drives the level as the review found it; None where it did not look."""
     drivers_before: tuple[Dimension, ...] = ()
+    """What drove the level until then."""
     loop: Loop | None = None
     """Who was to do it."""
     follows: PlansLoop | None = None
@@ -219,6 +220,7 @@ class LevelTaken(Value):
 
     from_level: LevelOfCare
     change: PendingLevel
+    """The change as it was decided."""
     next_appointment: Loop | None = None
     """Who waited for the first session after an earlier step down."""
     first_session: Loop | None = None
@@ -387,7 +389,11 @@ def _overdue(state: EpisodeState, loop: Loop, cause: Cause) -> Events:
         due_at = state.reviews[loop.id].due_at
         hours = int((cause.now - due_at).total_seconds() // 3600)
         return (plans.ClinicalReviewOverdue(review_id=loop.id, due_at=due_at, hours_overdue=hours),)
-    if loop.kind == PlansLoop.PLAN_REVIEW.value and state.plan is not None and state.plan.next_review_on:
+    if (
+        loop.kind == PlansLoop.PLAN_REVIEW.value
+        and state.plan is not None
+        and state.plan.next_review_on
+    ):
         due_on = state.plan.next_review_on
         days = (calendar.local_day(cause.now, state.time_zone) - due_on).days
         return (

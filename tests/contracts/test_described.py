@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from care.interfaces import documents
+from shared.loops import KEPT_BACK
 from shared.runtime.http.answer_schemas import fields_of
 from tests.answers import AnswerUndescribed, Described
 
@@ -41,6 +42,17 @@ def test_every_success_is_typed() -> None:
         if says_nothing(content.get("schema", {}))
     ]
     assert bare == []
+
+
+def test_no_answer_shows_what_only_rules_read() -> None:
+    """What a mistake put aside is a whole record, with everything in it that answers leave out."""
+    shown = {
+        f"{service} {name}"
+        for service, document in DOCUMENTS.items()
+        for name, _ in fields_of(document)
+        if name.rpartition(".")[2] in KEPT_BACK
+    }
+    assert shown == set()
 
 
 def test_every_definition_is_typed() -> None:

@@ -15,6 +15,7 @@ from services.attendance.groups import group_state, groups
 from shared import calendar
 from shared.contracts.codes import GroupId, ProgramCode, TimeZoneName, TopicCode, TrackCode
 from shared.errors import Unknown
+from shared.loops import KEPT_BACK
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, states
@@ -188,5 +189,5 @@ def _capacity(state: group_state.GroupState) -> dict[str, Any]:
 def _group_view(state: group_state.GroupState) -> dict[str, Any]:
     if state.opened_at is None:
         raise Unknown("group")
-    view = state.model_dump(mode="json", exclude={"deadlines", "team", "void", "was_enough"})
+    view = state.model_dump(mode="json", exclude={*KEPT_BACK, "team", "void", "was_enough"})
     return {**view, **_capacity(state)}

@@ -36,6 +36,7 @@ from shared.contracts.codes import (
 )
 from shared.contracts.plans import AncillaryKind
 from shared.errors import Invalid, NotYetKnown, RecordIsNewer, RecordUnreadable, Unknown
+from shared.loops import KEPT_BACK
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.paging import After, Limit, left_out_field, states
@@ -434,7 +435,7 @@ async def lift_pause(call: Lifter, episode_id: SubjectId, _body: LiftPause) -> R
 
 
 def _session_view(state: SessionState, ahead: Sequence[str]) -> dict[str, Any]:
-    view = state.model_dump(mode="json", exclude={"deadlines", "team", "void"})
+    view = state.model_dump(mode="json", exclude={*KEPT_BACK, "team", "void"})
     if state.starts_at is None:
         raise Unknown("session")
     return view if state.roster_taken else {**view, "roster": list(ahead)}
@@ -444,7 +445,7 @@ def _episode_view(state: episode_state.EpisodeState, now: datetime) -> dict[str,
     if state.admission is None:
         raise NotYetKnown("episode")
     kept_back = {
-        "deadlines",
+        *KEPT_BACK,
         "screens",
         "expected",
         "breath_tests",

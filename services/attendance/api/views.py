@@ -19,6 +19,7 @@ from shared.contracts.attendance import (
     NotProvidedKind,
 )
 from shared.contracts.codes import EpisodeId, GroupId, LevelOfCare, Modality, ScreenId, SessionId
+from shared.loops import KEPT_BACK
 from shared.runtime.http.shown import Fields, LeftOut, Paged, PagedNow, Together, with_words
 from shared.runtime.http.views import LoopView
 
@@ -42,7 +43,7 @@ class SessionChanged(TypedDict):
     session_id: NotRequired[SessionId]
 
 
-SESSION = Fields(SessionState, without=("deadlines", "team", "void"))
+SESSION = Fields(SessionState, without=(*KEPT_BACK, "team", "void"))
 
 
 @with_words
@@ -233,7 +234,8 @@ class EpisodeView(Supports):
 EPISODE = Fields(
     EpisodeState,
     without=(
-        *("deadlines", "screens", "expected", "breath_tests", "support", "family", "paid", "draw"),
+        *KEPT_BACK,
+        *("screens", "expected", "breath_tests", "support", "family", "paid", "draw"),
     ),
 )
 
@@ -311,7 +313,7 @@ class GroupsView(Paged):
     """The open groups, the oldest first."""
 
 
-GROUP = Fields(GroupState, without=("deadlines", "team", "void", "was_enough"))
+GROUP = Fields(GroupState, without=(*KEPT_BACK, "team", "void", "was_enough"))
 
 
 @with_words

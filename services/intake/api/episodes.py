@@ -50,6 +50,7 @@ from shared.contracts.intake import (
 )
 from shared.decision import Cause, Decision
 from shared.errors import Invalid, Unknown
+from shared.loops import KEPT_BACK
 from shared.programs.profile import ProgramProfile
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
@@ -300,7 +301,7 @@ def _orientation(call: Call, admission: values.Admission | None) -> admissions.O
 
 
 @router.get("/episodes/{episode_id}")
-@shows(Fields(episode_state.EpisodeState, without=("deadlines",)), views.EpisodeView)
+@shows(Fields(episode_state.EpisodeState, without=KEPT_BACK), views.EpisodeView)
 async def read_episode(call: Team, episode_id: SubjectId) -> RecordAnswer:
     """How the episode stands. Ratings are not shown."""
     return await call.read(EPISODE(episode_id), episode_view)
@@ -342,5 +343,7 @@ async def _same_person(call: Call, episode_id: str, prior_id: str) -> None:
 
 def episode_view(state: episode_state.EpisodeState) -> dict[str, Any]:
     """What staff may see of an episode: everything but the ratings."""
-    view = state.model_dump(mode="json", exclude={"deadlines": True, "assessment": {"ratings"}})
+    view = state.model_dump(
+        mode="json", exclude={**dict.fromkeys(KEPT_BACK, True), "assessment": {"ratings"}}
+    )
     return {"stage": state.stage.value, **view}

@@ -172,10 +172,12 @@ class Revocation(Value):
 
     revoked_at: AwareDatetime
     revoked_by: RevocationWay | None = None
+    """How it was revoked."""
     recorded_at: AwareDatetime | None = None
     undone_at: AwareDatetime | None = None
     """When it was taken back as a mistake; None while it holds."""
     undone_for: MistakeReason | None = None
+    """The kind of mistake; None while it holds."""
 
     def covers(self, at: datetime) -> bool:
         """The consent was revoked at this moment, by what was on record."""
@@ -201,6 +203,7 @@ class Consent(NewConsent):
     undone_at: AwareDatetime | None = None
     """When it was marked as a mistake: it was never given, or not by this person."""
     undone_for: MistakeReason | None = None
+    """The kind of mistake because of which the consent was taken back; None while it was none."""
 
     @property
     def form(self) -> NewConsent:

@@ -51,6 +51,7 @@ from shared.contracts.plans import (
 )
 from shared.decision import derive_id
 from shared.errors import NotYetKnown, Unknown
+from shared.loops import KEPT_BACK
 from shared.runtime.http.call import Body, Call, OfEpisode, SubjectId
 from shared.runtime.http.json_answer import RecordAnswer
 from shared.runtime.http.retractions import TakeBackOf
@@ -378,7 +379,7 @@ async def read_episode(call: Staff, episode_id: SubjectId) -> RecordAnswer:
 def _view(state: episode_state.EpisodeState) -> dict[str, Any]:
     if state.admission is None and not state.void:
         raise NotYetKnown("episode")
-    kept = {"deadlines", "expected", "early_sessions", "sessions", "first_session"}
+    kept = {*KEPT_BACK, "expected", "early_sessions", "sessions", "first_session"}
     known, last_at = state.sessions.values(), state.last_session_at
     return {
         **state.model_dump(mode="json", exclude=kept),
@@ -394,7 +395,7 @@ async def read_group(call: Staff, group_id: SubjectId) -> RecordAnswer:
     """Whether a group has a seat to plan with."""
 
     def reading(state: GroupState) -> dict[str, Any]:
-        return {**state.model_dump(mode="json", exclude={"deadlines"}), "full": state.full}
+        return {**state.model_dump(mode="json", exclude={*KEPT_BACK}), "full": state.full}
 
     return await call.read(GROUP(group_id), reading)
 

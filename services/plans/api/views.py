@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from services.plans.available_sessions import GroupState
 from services.plans.episode_state import EpisodeState
 from shared.contracts.codes import DeliveryId, GoalId, PlanId
+from shared.loops import KEPT_BACK
 from shared.runtime.http.shown import Fields, with_words
 
 
@@ -78,7 +79,7 @@ class TransferAsked(TypedDict):
 
 EPISODE = Fields(
     EpisodeState,
-    without=("deadlines", "expected", "early_sessions", "sessions", "first_session"),
+    without=(*KEPT_BACK, "expected", "early_sessions", "sessions", "first_session"),
 )
 
 
@@ -93,7 +94,7 @@ class EpisodeView(TypedDict):
     last_session_at: datetime | None
 
 
-GROUP = Fields(GroupState, without=("deadlines",))
+GROUP = Fields(GroupState, without=KEPT_BACK)
 
 
 @with_words

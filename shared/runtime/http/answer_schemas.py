@@ -77,6 +77,32 @@ def add_answers(document: Schema, routes: Mapping[Place, APIRoute]) -> None:
         _answer(operation, routes[method, path], _renamed(schema, names), method)
 
 
+def drop_unreached(document: Schema) -> None:
+    """Leave out what no operation leads to, such as a whole record of which only some fields are shown."""
+    components: Schema = document["components"]["schemas"]
+    reached: set[str] = set()
+    ahead: list[Any] = [document["paths"], document["components"]["responses"]]
+    while ahead:
+        names = {*_named(ahead.pop())} - reached
+        reached |= names
+        ahead += [components[name] for name in names]
+    for name in components.keys() - reached:
+        del components[name]
+
+
+def _named(node: Any) -> Iterator[str]:
+    """The definitions that a part of a document refers to."""
+    if isinstance(node, list):
+        for one in cast("list[Any]", node):
+            yield from _named(one)
+    elif isinstance(node, dict):
+        for key, one in cast("Schema", node).items():
+            if key == "$ref" and isinstance(one, str) and one.startswith(_PREFIX):
+                yield one.removeprefix(_PREFIX)
+            else:
+                yield from _named(one)
+
+
 def _open(codes: Schema) -> Schema:
     """A list of codes that may get more: a reader takes also what has the form of a code, as readers of events do."""
     listed = [code for code in codes["enum"] if code != _UNKNOWN]

@@ -17,6 +17,7 @@ from shared.runtime.http.answer_schemas import (
     add_answers,
     add_words,
     answers_about_record,
+    drop_unreached,
 )
 from shared.runtime.http.call import KEY_LENGTH_MAX
 
@@ -175,6 +176,7 @@ def _described(
         if answers_about_record(route):
             for answer in _done(operation["responses"]):
                 answer["headers"] = _ETAG
+    drop_unreached(document)
     add_words(document)
     return document
 

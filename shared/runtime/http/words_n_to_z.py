@@ -235,7 +235,7 @@ WORDS: Final[dict[str, str]] = {
     "withdrawn": "Why it was given up; null when it was not.",
     "within_days": "Within how many days.",
     "within_sessions": "Within how many sessions.",
-    "wm_need": "Whether withdrawal has to be managed.",
+    "withdrawal_level": "The level at which withdrawal has to be managed; null if none is needed.",
     "work": "The person's work.",
     "year": "The calendar year.",
 }
