@@ -219,6 +219,7 @@ class LevelTaken(Value):
     """A change of level that took effect, and what it replaced, for the case that it is taken back."""
 
     from_level: LevelOfCare
+    """The level before the change."""
     change: PendingLevel
     """The change as it was decided."""
     next_appointment: Loop | None = None
