@@ -23,7 +23,9 @@ async def test_story_10_consent_revoked_mid_way(cast: Played) -> None:
     assert in_order(
         facts, "consent-granted", "disclosure-recorded", "consent-revoked", "session-attended"
     )
-    [revoked] = of(facts, "consent-revoked")
+    mistaken, revoked = of(facts, "consent-revoked")
+    [undone] = of(facts, "consent-revocation-undone")
+    assert mistaken.data["consent_id"] == undone.data["consent_id"] == ids["consent"]
     assert revoked.data["consent_id"] == ids["consent"]
     assert revoked.data["in_reliance"]
     assert ids["told_again"] == ids["referred_out"] == "consent-missing"
