@@ -1,23 +1,25 @@
 """Attendance: who attended sessions, for how long, and what toxicology screens show.
 
-Owns        the facility's closures; groups, their seats and their calendars; sessions, their rosters and rolls; per
-            episode: bookings, weekly hours, absences, screens, breath tests, mutual support and family sessions; per
-            person: the incentive ledger.
-Subscribes  intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan
-            and its reviews, expected analytes, additional services, clinical reviews, level change, transfer,
-            graduation, discharge), followup (circumstances).
-Publishes   groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released; sessions:
-            session-scheduled, session-rescheduled, session-cancelled, session-cancellation-undone, session-attended,
-            session-missed, attendance-corrected, absence-threshold-reached, participation-paused,
-            participation-resumed; weeks: weekly-hours-evaluated, weekly-hours-shortfall-detected; screens:
-            screen-ordered, specimen-collected, custody-transferred, screen-not-provided, screen-resulted,
-            breath-test-recorded, screen-interpreted, screen-failed; support and incentives:
-            mutual-support-requirement-set, mutual-support-logged, family-session-attended, incentive-earned,
-            incentive-reset; taken back: absence-threshold-undone, screen-order-undone, specimen-undone,
-            screen-not-provided-undone, result-undone, breath-test-undone, interpretation-undone, mutual-support-undone,
-            family-session-undone, incentive-undone, incentive-reset-undone; open loops: loop-escalated,
-            escalation-cleared, session-loop-escalated, session-escalation-cleared, group-loop-escalated,
-            group-escalation-cleared.
+Owns        per facility: closures; per group: seats and calendar; per session: the roster (who is expected) and the
+            roll (who attended, and for how long); per episode: bookings, weekly hours, absences, screens, breath
+            tests, mutual support and family sessions; per person: the incentive ledger.
+Subscribes  to intake (waiting list, admission, orientation, care team, staff absences, mistakes), plans (plan and its
+            reviews, expected analytes, additional services, clinical reviews, level change, transfer, graduation,
+            discharge), followup (circumstances).
+Publishes   about groups: group-opened, group-filled, group-below-minimum, seat-reserved, seat-released;
+            about sessions: session-scheduled, session-rescheduled, session-cancelled, session-cancellation-undone,
+              session-attended, session-missed, attendance-corrected, absence-threshold-reached, participation-paused,
+              participation-resumed;
+            about weeks: weekly-hours-evaluated, weekly-hours-shortfall-detected;
+            about screens: screen-ordered, specimen-collected, custody-transferred, screen-not-provided,
+              screen-resulted, breath-test-recorded, screen-interpreted, screen-failed;
+            about mutual support and incentives: mutual-support-requirement-set, mutual-support-logged,
+              family-session-attended, incentive-earned, incentive-reset;
+            corrections of mistakes: absence-threshold-undone, screen-order-undone, specimen-undone,
+              screen-not-provided-undone, result-undone, breath-test-undone, interpretation-undone,
+              mutual-support-undone, family-session-undone, incentive-undone, incentive-reset-undone;
+            about open loops: loop-escalated, escalation-cleared, session-loop-escalated, session-escalation-cleared,
+              group-loop-escalated, group-escalation-cleared.
 HTTP        /groups /closures /sessions /attendance /episodes /screens /breath-tests /mutual-support /family-sessions
             /incentives /staff
 

@@ -1,22 +1,25 @@
 """Intake: the way into care, from a referral to the first day, and referrals on to a partner.
 
-Owns        per episode: referral, assessment, recommendation, placement, admission, orientation, care team and
-            outbound referrals; per person: identity (sealed, in a record that publishes nothing), consents and
-            disclosures; per organisation outside: what it is, and agreements with it; per group or track: the waiting
-            list; per member of staff: absences and assignments; the capacity of partners.
-Subscribes  attendance (groups and seats), plans (another level recommended or reached, transfers, discharge, and its
-            being taken back), followup (re-engagement, requested readmission, return to use, circumstances).
-Publishes   the way in: referral-received, referral-acknowledged, referral-declined, assessment-scheduled,
-            assessment-completed, imminent-danger-identified, level-recommended, eligibility-determined,
-            placement-decided, waitlist-joined, waitlist-offered, waitlist-left, patient-admitted,
-            orientation-completed; partners: partner-registered, partner-agreement-recorded, partner-agreement-ended,
-            referral-sent, partner-referral-accepted, partner-referral-rejected, referral-loop-overdue,
-            referral-loop-closed; persons: consent-granted, consent-revoked, consent-expired, disclosure-allowed,
-            disclosure-withheld, disclosure-recorded, emergency-disclosure-made; staff: care-team-assigned,
-            care-team-role-vacated, staff-absence-planned, staff-absence-ended; mistakes: episode-entered-in-error,
-            episode-entered-in-error-undone, episode-person-corrected, referral-merged, referral-merged-undone,
-            admission-undone, disclosure-undone, consent-undone, consent-revocation-undone, consent-expiry-undone; open
-            loops: loop-escalated, escalation-cleared.
+Owns        per episode: referral, assessment, recommendation, placement, admission, orientation, care team, and
+            onward referrals to partners; per person: the identity (encrypted, in a record of its own about which no
+            event is published), consents and disclosures; per outside organization: its kind, and the agreements with
+            it; per group or track: the waiting list; per member of staff: absences and assignments; per partner: its
+            capacity.
+Subscribes  to attendance (groups and seats), plans (another level recommended or reached, transfers, discharges, and
+            undone discharges), followup (re-engagement, requested readmission, return to use, circumstances).
+Publishes   on the path to admission: referral-received, referral-acknowledged, referral-declined,
+              assessment-scheduled, assessment-completed, imminent-danger-identified, level-recommended,
+              eligibility-determined, placement-decided, waitlist-joined, waitlist-offered, waitlist-left,
+              patient-admitted, orientation-completed;
+            about partners: partner-registered, partner-agreement-recorded, partner-agreement-ended, referral-sent,
+              partner-referral-accepted, partner-referral-rejected, referral-loop-overdue, referral-loop-closed;
+            about a person: consent-granted, consent-revoked, consent-expired, disclosure-allowed,
+              disclosure-withheld, disclosure-recorded, emergency-disclosure-made;
+            about staff: care-team-assigned, care-team-role-vacated, staff-absence-planned, staff-absence-ended;
+            corrections of mistakes: episode-entered-in-error, episode-entered-in-error-undone,
+              episode-person-corrected, referral-merged, referral-merged-undone, admission-undone, disclosure-undone,
+              consent-undone, consent-revocation-undone, consent-expiry-undone;
+            about open loops: loop-escalated, escalation-cleared.
 HTTP        /referrals /assessments /placements /episodes /outbound-referrals /waitlist /groups /tracks /partners
             /consents /disclosures /people /staff
 
@@ -28,7 +31,7 @@ Read on in:
                 for other services' events, and circumstances because of which nobody calls the person
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
                 and recorded, and their accounting; consents that were a mistake; the one open episode in each
-                program; an end that is taken back (`person/reopening.py`)
+                program; what goes on when a discharge is undone (`person/reopening.py`)
 `resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has

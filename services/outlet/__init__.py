@@ -2,14 +2,14 @@
 
 Owns        per subject: how far each outlet has progressed with each source. Also the list of
             outlets, with the facilities, types and sensitivity that each was made for.
-Subscribes  everything that the services publish; it does not copy what no restricted subscriber may read.
+Subscribes  to everything that the services publish. It copies only what at least one restricted subscriber may read.
 Publishes   no events of its own: on `care.out.<team>`, unchanged copies of the events that the team may read.
-HTTP        the history of a subject, for the team whose outlet has it
+HTTP        /history: what a team received about a subject
 
 Read on in:
 
-`planning.py`   who may read what, and when a topic is followed by the next
+`planning.py`   who may read what, and when a new topic replaces the team's current one
 `streams.py`    how outlet copies and numbers an event, and how a topic ends
-`history.py`    a page of what a team got about a subject; `api.py` is the route
-`reactions.py`  the one rule that every event runs, and the outlets that receive the event
+`history.py`    the events that a team received about a subject, page by page; `api.py` has the route
+`reactions.py`  the one rule for every event, and which outlets receive it
 """

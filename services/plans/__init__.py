@@ -1,20 +1,22 @@
 """Plans: the treatment plan, its reviews, changes of level, and when treatment is complete.
 
-Owns        per episode: treatment plan, goals, plan reviews, clinical reviews, medications and expected analytes, level
-            changes, transfer, aftercare plan, graduation and discharge. Read-only copies: groups and sessions as
-            attendance publishes them.
-Subscribes  intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, what may
-            be disclosed, mistakes, staff absences), attendance (groups, sessions, absences, hours, screens, breath
-            tests, mutual support, family), followup (check-ins, outreach, return to use).
-Publishes   the plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved, goal-withdrawn,
-            treatment-plan-review-due, treatment-plan-review-overdue, treatment-plan-reviewed,
-            expected-analytes-updated, co-occurring-need-identified, ancillary-service-added; reviews:
-            clinical-review-requested, clinical-review-overdue, clinical-review-completed; moves:
-            level-of-care-change-recommended, level-of-care-changed, transfer-requested, transfer-not-begun,
-            transfer-initiated, transfer-completed, transfer-fell-through; the end: aftercare-plan-drafted,
-            graduation-approved, program-graduated, episode-discharged; taken back: clinical-review-undone,
-            level-of-care-change-undone, transfer-undone, first-contact-undone, graduation-undone, discharge-undone;
-            open loops: loop-escalated, escalation-cleared.
+Owns        per episode: treatment plan, goals, plan reviews, clinical reviews, medications and the substances that
+            they explain in a screen (expected analytes), level changes, transfer, aftercare plan, graduation and
+            discharge. Plans also keeps read-only copies of groups and sessions as attendance publishes them.
+Subscribes  to intake (assessment, recommendation, placement, admission, orientation, danger, partners' answers, what
+            may be disclosed, mistakes, staff absences), attendance (groups, sessions, absences, hours, screens,
+            breath tests, mutual support, family), followup (check-ins, outreach, return to use).
+Publishes   about the treatment plan: treatment-plan-activated, goal-added, goal-updated, goal-achieved,
+              goal-withdrawn, treatment-plan-review-due, treatment-plan-review-overdue, treatment-plan-reviewed,
+              expected-analytes-updated, co-occurring-need-identified, ancillary-service-added;
+            about clinical reviews: clinical-review-requested, clinical-review-overdue, clinical-review-completed;
+            about level changes and transfers: level-of-care-change-recommended, level-of-care-changed,
+              transfer-requested, transfer-not-begun, transfer-initiated, transfer-completed, transfer-fell-through;
+            about the end of treatment: aftercare-plan-drafted, graduation-approved, program-graduated,
+              episode-discharged;
+            corrections of mistakes: clinical-review-undone, level-of-care-change-undone, transfer-undone,
+              first-contact-undone, graduation-undone, discharge-undone;
+            about open loops: loop-escalated, escalation-cleared.
 HTTP        /plans /goals /reviews /episodes /groups /tables
 
 Read on in:
