@@ -63,8 +63,8 @@ async def test_what_unpacks_to_twenty_megabytes_is_set_aside_and_the_others_go_o
         await bus.heard("plans", tp)
         store = MongoStore(backend.mongo_uri, f"{prefix}plans", {})
         rows = await store.collection("dead_letters").find({}).to_list()
-        assert [row["reason"] for row in rows] == ["too-large"] * len(codecs)
-        assert {row["digest"]["length"] for row in rows} == {len(TWENTY_MEGABYTES)}
+        assert [row["reason"] for row in rows] == ["batch-too-large"] * len(codecs)
+        assert all(0 < row["digest"]["length"] < len(TWENTY_MEGABYTES) for row in rows), "as it came"
         assert await store.collection("records").find_one({"_id": ordinary})
         assert stack.one("plans").alive
         await store.close()
