@@ -259,7 +259,13 @@ async def _has_integrated_care(one: Protagonist, category: str) -> None:
     at = f"/episodes/{one.episode_id}"
     need: dict[str, Any] = {"category": category, "enhanced": True}
     await one.does(
-        "clinician", "plans", f"{at}/co-occurring", need, "co-occurring-need-identified", **need
+        "clinician",
+        "plans",
+        f"{at}/co-occurring",
+        need,
+        "co-occurring-need-identified",
+        category=category,
+        enhanced_program_needed=True,
     )
     service: dict[str, Any] = {"kind": "psychiatry", "on_site": False}
     await one.does(

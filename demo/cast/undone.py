@@ -171,9 +171,12 @@ async def _anothers_specimen(
     """A specimen, its result and the order itself, from the last to the first."""
     told = await tia.does("nurse", "attendance", "/screens", order)
     screen = f"/screens/{told['screen_id']}"
-    await tia.does("nurse", "attendance", f"{screen}/collect", tia.of, "specimen-collected")
+    of_it = {"screen_id": told["screen_id"]}
+    await tia.does(
+        "nurse", "attendance", f"{screen}/collect", tia.of, "specimen-collected", **of_it
+    )
     result: dict[str, Any] = {**tia.of, "stage": "presumptive", "validity": "valid"}
-    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted")
+    await tia.does("nurse", "attendance", f"{screen}/results", result, "screen-resulted", **of_it)
     of_stage = {**wrong, "stage": "presumptive"}
     path = f"{screen}/results/undo"
     await tia.does("clinician", "attendance", path, of_stage, "result-undone")
