@@ -32,7 +32,7 @@ Read on in:
 `person/`       identity, consents, whether something may be disclosed (`person/may_disclose.py`), disclosures asked for
                 and recorded, and their accounting; consents that were a mistake; the one open episode in each
                 program; what goes on when a discharge is undone (`person/reopening.py`)
-`resources/`    the order of a waiting list, staff and their absences, partners, and what these can take
+`resources/`    the order of a waiting list, care teams and absences, partners, and what these can take
 `mistakes.py`   what was entered in error, and how it is taken back
 `loop_table.py` who owns each kind of open loop, and how long each owner has
 `handoffs.py`   the work that one record leaves for another

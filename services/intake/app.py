@@ -10,7 +10,7 @@ from services.intake.reactions import (
     PERSON_DEADLINES,
     REACTIONS,
 )
-from services.intake.resources import partner_capacity, partners, staff, waitlist_queue
+from services.intake.resources import care_teams, partner_capacity, partners, waitlist_queue
 from services.intake.settings import IntakeSettings
 from shared.runtime.core.record_kind import RecordKind
 from shared.runtime.serve import run
@@ -34,7 +34,7 @@ SERVICE = Service(
         "partners": RecordKind(partner_capacity.CapacityState, owns_ids=True),
         "identity": RecordKind(identity.IdentityState, owns_ids=True),
         "accounting": RecordKind(accounting.Accounting, owns_ids=True),
-        "staff": RecordKind(staff.StaffRecord, owns_ids=True),
+        "staff": RecordKind(care_teams.StaffRecord, owns_ids=True),
     },
     reactions=REACTIONS,
     handoffs=HANDOFFS,

@@ -21,7 +21,7 @@ from services.intake.handoffs import (
     Readmitted,
     Released,
 )
-from services.intake.resources.staff import theirs
+from services.intake.resources.care_teams import theirs
 from shared import loops, voiding
 from shared.contracts import intake
 from shared.contracts.codes import ClearedReason, IntakeLoop, MistakeReason, Value

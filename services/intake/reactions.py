@@ -19,7 +19,7 @@ from services.intake.person import (
     reopening,
     requests,
 )
-from services.intake.resources import partners, staff, waitlist_queue
+from services.intake.resources import care_teams, partners, waitlist_queue
 from shared import loops
 from shared.contracts import attendance, followup, plans
 from shared.contracts.codes import IntakeLoop
@@ -63,9 +63,9 @@ HANDOFFS = HandoffRules(
     handles(handoffs.ReadmissionUndone, mistakes.readmission_undone, void=Void.BOTH),
     handles(handoffs.ReviewAsked, deliveries.review_asked),
     handles(handoffs.ReviewWithdrawn, deliveries.review_withdrawn),
-    handles(handoffs.HandedOver, staff.handed_over),
-    handles(handoffs.Held, staff.held),
-    handles(handoffs.Released, staff.released),
+    handles(handoffs.HandedOver, care_teams.handed_over),
+    handles(handoffs.Held, care_teams.held),
+    handles(handoffs.Released, care_teams.released),
     # disclosures: asked of the partner, decided by the person, answered on the episode
     handles(requests.AskPartner, partners.asked),
     handles(requests.AskPerson, disclosures.asked),

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 from services.intake.api import views
 from services.intake.api.callers import Anyone, Staff
 from services.intake.api.subjects import EPISODE, staff_of
-from services.intake.resources import staff
+from services.intake.resources import care_teams
 from shared.contracts.codes import EpisodeId, Role, StaffId
 from shared.duty import acting
 from shared.errors import Forbidden, Refused
@@ -45,7 +45,7 @@ class HandOver(Body):
 
     to_id: StaffId
     episode_ids: (
-        Annotated[list[EpisodeId], Field(min_length=1, max_length=staff.HELD_MAX)] | None
+        Annotated[list[EpisodeId], Field(min_length=1, max_length=care_teams.HELD_MAX)] | None
     ) = None
 
 
@@ -60,7 +60,7 @@ async def assign_team(call: Staff, episode_id: SubjectId, body: AssignTeam) -> R
         raise Refused("caseload-full", "They can't take more episodes.", hint="Name a colleague.")
     return await call.execute(
         EPISODE(episode_id),
-        lambda state, cause: staff.assign(state, body.role, body.staff_id, cause),
+        lambda state, cause: care_teams.assign(state, body.role, body.staff_id, cause),
         wait_for_handoffs=True,
     )
 
@@ -81,7 +81,7 @@ async def plan_absence(call: Anyone, staff_id: SubjectId, body: PlanAbsence) -> 
     await _known(call, [body.deputy_id])
     return await call.execute(
         staff_of(call, staff_id),
-        lambda state, cause: staff.plan_absence(
+        lambda state, cause: care_teams.plan_absence(
             state, staff_id, body.from_at, body.until_at, body.deputy_id, cause
         ),
         status=201,
@@ -96,7 +96,7 @@ async def end_absence(
     _own_or_supervised(call, staff_id)
     return await call.execute(
         staff_of(call, staff_id),
-        lambda state, cause: staff.end_absence(state, staff_id, absence_id, cause),
+        lambda state, cause: care_teams.end_absence(state, staff_id, absence_id, cause),
     )
 
 
@@ -109,7 +109,7 @@ async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Record
     deputy = acting(body.to_id, await _known(call, [body.to_id]), call.runtime.clock.now())
     return await call.execute(
         staff_of(call, staff_id),
-        lambda state, _cause: staff.hand_over(
+        lambda state, _cause: care_teams.hand_over(
             state,
             staff_id,
             body.to_id,
@@ -121,7 +121,7 @@ async def hand_over(call: Anyone, staff_id: SubjectId, body: HandOver) -> Record
     )
 
 
-def staff_view(state: staff.StaffRecord) -> dict[str, Any]:
+def staff_view(state: care_teams.StaffRecord) -> dict[str, Any]:
     """Absences and what is held."""
     return state.model_dump(mode="json", include={"absences", "holds"})
 
@@ -137,16 +137,18 @@ def _own_or_supervised(call: Call, staff_id: str) -> None:
 
 async def _room(call: Call, staff_id: str) -> int:
     known = await _known(call, [staff_id])
-    return staff.HELD_MAX - len(known[staff_id].holds)
+    return care_teams.HELD_MAX - len(known[staff_id].holds)
 
 
-async def _known(call: Call, staff_ids: list[str]) -> dict[str, staff.StaffRecord]:
+async def _known(call: Call, staff_ids: list[str]) -> dict[str, care_teams.StaffRecord]:
     """These members of staff at the caller's facility, and whoever may have to act for them."""
-    known: dict[str, staff.StaffRecord] = {}
+    known: dict[str, care_teams.StaffRecord] = {}
     wanted = set(staff_ids)
     while wanted:
         subjects = {staff_id: staff_of(call, staff_id).name for staff_id in sorted(wanted)}
         found = await call.runtime.store.load([*subjects.values()])
-        known |= {one: state_of(found[name], staff.StaffRecord) for one, name in subjects.items()}
+        known |= {
+            one: state_of(found[name], care_teams.StaffRecord) for one, name in subjects.items()
+        }
         wanted = {a.deputy_id for s in known.values() for a in s.absences.values()} - set(known)
     return known

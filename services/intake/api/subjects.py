@@ -7,8 +7,8 @@ from services.intake.person.accounting import Accounting
 from services.intake.person.identity import IdentityState
 from services.intake.person.person_state import PersonState
 from services.intake.person.requests import partner_id_of
+from services.intake.resources.care_teams import StaffRecord
 from services.intake.resources.partners import PartnerState
-from services.intake.resources.staff import StaffRecord
 from services.intake.resources.waitlist_queue import LineState
 from shared.duty import staff_record_id
 from shared.runtime.http.call import Call

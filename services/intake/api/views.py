@@ -11,9 +11,9 @@ from services.intake.episode.values import Assessment, Outbound, Recommendation,
 from services.intake.person.accounting import Disclosure
 from services.intake.person.identity import Contact, Identity
 from services.intake.person.may_disclose import Consent, Obligations
+from services.intake.resources.care_teams import StaffRecord
 from services.intake.resources.partner_capacity import Statement
 from services.intake.resources.partners import Agreement, Partner
-from services.intake.resources.staff import StaffRecord
 from shared.contracts.codes import (
     AgreementId,
     AssessmentId,

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.intake.app import SERVICE
-from services.intake.resources import staff
+from services.intake.resources import care_teams
 from shared.contracts import intake, plans
 from shared.contracts.codes import Role
 from shared.duty import ABSENCES_KEPT, staff_subject
@@ -92,7 +92,7 @@ def desk() -> Desk:
 # --- the team -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", [role.value for role in staff.TEAM_ROLES])
+@pytest.mark.parametrize("role", [role.value for role in care_teams.TEAM_ROLES])
 async def test_a_role_is_taken_passed_on_and_left(desk: Desk, role: str) -> None:
     episode_id = await desk.referred()
     for who in (ANNA, ANNA, BEN, None, None):
@@ -262,7 +262,7 @@ async def test_there_is_never_more_than_one_deputy(plans_: list[Any], day: int) 
     desk = Desk(Served(SERVICE))
     for (begin, length), deputy in plans_:
         await desk.away(ANNA, begin, begin + length, deputy)
-    state: staff.StaffRecord = desk.served.state(staff_subject(FACILITY, ANNA))
+    state: care_teams.StaffRecord = desk.served.state(staff_subject(FACILITY, ANNA))
     moment = START + timedelta(days=day)
     deputies = [a.deputy_id for a in state.absences.values() if a.covers(moment)]
     assert len(deputies) <= 1
@@ -460,8 +460,8 @@ def test_the_state_survives_the_store() -> None:
         "until_at": datetime(2026, 3, 4, tzinfo=UTC),
         "deputy_id": BEN,
     }
-    state = staff.StaffRecord.model_validate(
+    state = care_teams.StaffRecord.model_validate(
         {"absences": {uid("a"): absence}, "holds": {uid("e"): ("clinician",)}}
     )
-    assert staff.StaffRecord.model_validate(state.model_dump(mode="json")) == state
+    assert care_teams.StaffRecord.model_validate(state.model_dump(mode="json")) == state
     assert FACILITY not in str(state)
