@@ -156,7 +156,7 @@ async def test_who_assigns_whom(desk: Desk) -> None:
 
 
 async def test_nobody_holds_more_than_they_can(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(staff, "HELD_MAX", 2)
+    monkeypatch.setattr(care_teams, "HELD_MAX", 2)
     episodes = [await desk.referred() for _ in range(4)]
     for episode_id in episodes[:2]:
         await desk.assigns(episode_id, ANNA)
@@ -387,7 +387,7 @@ async def test_who_works_at_two_facilities_is_away_deputised_and_relieved_at_eac
 async def test_one_full_caseload_fills_no_other(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staff, "HELD_MAX", 1)
+    monkeypatch.setattr(care_teams, "HELD_MAX", 1)
     await desk.assigns(await desk.referred(), ANNA)
     told = await desk.at(OTHER).does("/referrals", REFERRAL)
     given = {"role": "clinician", "staff_id": ANNA}
