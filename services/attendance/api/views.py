@@ -151,7 +151,7 @@ class WeekView(TypedDict):
     """Whether the minutes credited reach what the level asks for."""
     minutes_short: int
     """How many minutes the person could have had and did not."""
-    over_ceiling: bool
+    ceiling_reached: bool
     """Whether as many minutes are planned as a higher level of care has."""
     minutes_projected: int
     """What would be credited if everything booked took place."""

@@ -117,6 +117,8 @@ class OperatorEntry(TypedDict):
     at: datetime
     actor_id: str
     facility_id: str
+    facilities: list[str]
+    """The facilities whose dead letters it was about."""
     why: str
     """Why, as a code."""
     action: str
