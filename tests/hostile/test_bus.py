@@ -64,7 +64,9 @@ async def test_what_unpacks_to_twenty_megabytes_is_set_aside_and_the_others_go_o
         store = MongoStore(backend.mongo_uri, f"{prefix}plans", {})
         rows = await store.collection("dead_letters").find({}).to_list()
         assert [row["reason"] for row in rows] == ["batch-too-large"] * len(codecs)
-        assert all(0 < row["digest"]["length"] < len(TWENTY_MEGABYTES) for row in rows), "as it came"
+        assert all(0 < row["digest"]["length"] < len(TWENTY_MEGABYTES) for row in rows), (
+            "as it came"
+        )
         assert await store.collection("records").find_one({"_id": ordinary})
         assert stack.one("plans").alive
         await store.close()

@@ -20,6 +20,7 @@ from shared.contracts.codes import (
     AftercarePlanId,
     CheckInId,
     CircumstanceId,
+    Day,
     EpisodeId,
     LoopId,
     ReengagementId,
@@ -214,14 +215,28 @@ class GoalsReached(TypedDict):
 
 STEPS = Fields(
     EpisodeState,
-    only=("referral", "referrals", "waitlist", "hours_short", "plan_review", "level"),
+    only=("referral", "referrals", "waitlist", "plan_review", "level"),
 )
+
+
+@with_words
+class WeekShort(TypedDict):
+    """The latest week that is, or will be, too short; empty while none is."""
+
+    week_starts_on: NotRequired[Day]
+    """The Monday on which the week begins."""
+    minutes_short: NotRequired[int]
+    """How many minutes are missing."""
+    projected: NotRequired[bool]
+    """Whether the week still runs."""
 
 
 @with_words
 class StepsView(TypedDict):
     """The way of an episode so far."""
 
+    hours_short: WeekShort
+    """The latest week that is, or will be, too short."""
     path: list[StepReached]
     """The steps that were reached, in their order."""
     reviews: dict[str, Literal["overdue", "open"]]

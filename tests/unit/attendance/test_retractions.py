@@ -309,7 +309,7 @@ def test_a_test_that_was_repeated_is_not_taken_back_before_its_repetition() -> N
 # --- what hangs together ----------------------------------------------------------------------------------
 
 
-@pytest.mark.fault("F64")
+@pytest.mark.fault("F50")
 def test_with_a_specimen_go_its_results_and_what_was_made_of_them() -> None:
     history = Screened()
     key = _analysed(history)

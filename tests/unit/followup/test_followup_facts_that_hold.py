@@ -38,7 +38,7 @@ def evaluated(credited: int, monday: date = MONDAY) -> attendance.WeeklyHoursEva
     )
 
 
-@pytest.mark.fault("F65")
+@pytest.mark.fault("F51")
 def test_a_week_that_was_made_up_is_short_no_more() -> None:
     history = in_program()
     history.hear(foreseen())
@@ -82,7 +82,7 @@ def test_a_week_in_which_less_was_offered_is_short_of_what_was_offered() -> None
     assert history.state.hours_short == {}
 
 
-@pytest.mark.fault("F65")
+@pytest.mark.fault("F51")
 def test_a_goal_that_is_lost_again_is_open_again() -> None:
     history = in_program()
     goal = uid("goal")
@@ -93,7 +93,7 @@ def test_a_goal_that_is_lost_again_is_open_again() -> None:
     assert history.state.goals == {goal: False}
 
 
-@pytest.mark.fault("F65")
+@pytest.mark.fault("F51")
 @pytest.mark.parametrize("modality", [Modality.WELLNESS, Modality.GROUP])
 @pytest.mark.parametrize("first", ["attended", "missed"])
 def test_a_corrected_session_is_treatment_only_where_its_kind_is(

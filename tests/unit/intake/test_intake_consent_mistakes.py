@@ -62,7 +62,7 @@ def looked_at(person: Person) -> list[RevokedBefore]:
 # --- a consent that was none ------------------------------------------------------------------------------
 
 
-@pytest.mark.fault("F63")
+@pytest.mark.fault("F49")
 @pytest.mark.parametrize("days", [0, 3, 400])
 def test_a_consent_that_nobody_gave_allows_nothing_at_any_time(days: int) -> None:
     person = Person()
@@ -131,7 +131,7 @@ def test_treatment_that_goes_on_does_not_bring_it_back() -> None:
 # --- a revocation that was none ---------------------------------------------------------------------------
 
 
-@pytest.mark.fault("F63")
+@pytest.mark.fault("F49")
 def test_a_consent_lives_again_from_then_and_what_lay_between_stays_withheld() -> None:
     person = Person()
     consent_id = person.grants()

@@ -382,7 +382,7 @@ async def test_nobody_is_un_admitted_before(served: Served, stage: str) -> None:
     refused(await (await Path.until(served, stage)).undo(), 409, "not-admitted")
 
 
-@pytest.mark.fault("F67")
+@pytest.mark.fault("F53")
 async def test_an_admission_that_was_undone_by_mistake_has_a_way_back_that_is_named(
     served: Served,
 ) -> None:

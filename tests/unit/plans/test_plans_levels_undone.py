@@ -72,8 +72,8 @@ def stepped_down_and_seen(history: Plans) -> None:
 BEFORE: list[Callable[[Plans], None]] = [nothing, to_be_moved, stepped_down, stepped_down_and_seen]
 
 
-@pytest.mark.fault("F61")
-@pytest.mark.fault("F61")
+@pytest.mark.fault("F47")
+@pytest.mark.fault("F47")
 @pytest.mark.parametrize("before", BEFORE, ids=lambda one: one.__name__)
 @pytest.mark.parametrize("to_level", [LOWER, SAME, HIGHER], ids=lambda one: one.code)
 @pytest.mark.parametrize("ahead", [None, 3, 20])
@@ -184,7 +184,7 @@ def test_an_episode_that_is_not_known_yet() -> None:
         undo(Plans())
 
 
-@pytest.mark.fault("F67")
+@pytest.mark.fault("F53")
 def test_after_an_undone_admission_it_is_said_how_it_goes_on() -> None:
     history = with_plan()
     history.hear(fact(intake.AdmissionUndone))

@@ -370,7 +370,7 @@ def test_a_hand_over_that_was_a_mistake_was_never_asked_for(
     assert error.value.code == "no-transfer-open"
 
 
-@pytest.mark.fault("F62")
+@pytest.mark.fault("F48")
 @pytest.mark.parametrize("kind", OTHERS)
 def test_the_review_says_from_when_until_when_nobody_looked(kind: DischargeKind) -> None:
     history = with_plan()

@@ -36,7 +36,7 @@ def to_be_moved(history: Plans) -> None:
     history.hear(fact(intake.LevelRecommended, level=HIGHER))
 
 
-@pytest.mark.fault("F66")
+@pytest.mark.fault("F52")
 @pytest.mark.parametrize("outcome", [one for one in ReviewOutcome if one.name != "UNKNOWN"])
 @pytest.mark.parametrize("before", [nothing, to_be_moved])
 @pytest.mark.parametrize("days", [0, 9])
