@@ -46,7 +46,7 @@ class AssessmentScheduled(TypedDict):
     assessment_id: AssessmentId
 
 
-RECOMMENDED = Fields(Recommendation, without=("offered", "clinician_id"))
+RECOMMENDED = Fields(Recommendation, without=("offered", "signed_by_id"))
 
 
 @with_words
