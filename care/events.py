@@ -1,4 +1,4 @@
-"""`care.events tail` and `care journey`: read the topics as any subscriber can. They print envelopes, never data."""
+"""`care events tail` and `care journey`: read the topics as any subscriber can. They print envelopes, never data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BLOCKED_MAX = 200
 """How many dead letters of one record are looked at, in each service."""
 
 
-@app.command(epilog="Example: `care.events tail --type screen-failed --kafka 127.0.0.1:9092`")
+@app.command(epilog="Example: `care events tail --type screen-failed --kafka 127.0.0.1:9092`")
 def tail(
     kafka: Bootstrap,
     event_type: Annotated[
