@@ -207,7 +207,7 @@ def test_a_week_waits_for_no_roll_that_counts_for_nothing() -> None:
 @pytest.mark.fault("F41")
 def test_a_program_that_meets_daily_is_not_flagged_for_what_it_is() -> None:
     profile = Programs.load().current(FACILITY, "daily-dual-diagnosis", MONDAY)
-    for terms, flagged in ((profile.terms(), None), (ProgramTerms(), True)):
+    for terms, flagged in ((profile.terms(), False), (ProgramTerms(), True)):
         episode = Episode(local("2026-03-02 09:00"), terms=terms)
         for n in range(7):
             at = local("2026-03-02 18:00") + n * DAY
