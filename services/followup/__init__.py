@@ -23,8 +23,8 @@ Read on in:
                      calendar of check-ins, upcoming sessions
 `outreach/`          outreach, tier by tier; return to use and re-engagement; who is out of jail (`outreach/jail.py`)
 `aftercare/`         the aftercare plan, appointments, check-ins and the risks that come up in them, a readmission
-`measures/`          the timely-visit measures of docs/domain.md (IET, FUA, FUI), and the transitions from which
-                     their time limits run
+`measures/`          the timely-visit measures (IET, FUA, FUI), and the transitions from which their time limits
+                     run
 `loop_table.py`      who owns each kind of open loop, and how long each owner has
 `journey.py`         where an episode is on its path, what comes next, and who owns that
 `event_handlers.py`  rules for other services' events along that path
