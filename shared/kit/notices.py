@@ -34,7 +34,8 @@ class Gap(Notice):
     ADVICE: ClassVar[str] = (
         "The publisher never leaves a gap: events were removed from the topic, or somebody wrote to it. Tell its"
         " operators the source, the subject and the numbers; take nothing that you derived from this subject for"
-        " complete until they have answered. If they publish the events again, those are set aside as `missed`."
+        " complete until they have answered. Events that come again are set aside as `missed` while their numbers are"
+        " among the last 16 of the stream; older ones count as repeated, and a new inbox handles them."
     )
     source: str
     subject: str
@@ -63,8 +64,8 @@ class SetAside(Notice):
     """An event was set aside. Unless it is `missed` or `unreadable`, later events of its stream wait behind it."""
 
     ADVICE: ClassVar[str] = (
-        "What a handler refused is tried again by itself, after 1 s and later and later, up to 10 minutes. `missed` and"
-        " `unreadable` are for a person: release or discard them."
+        "`handler-failed`, `data-invalid` and `waiting` are tried again by themselves, after 1 s and later and later,"
+        " up to 10 minutes. `conflict`, `missed` and `unreadable` are for a person: release or discard them."
     )
     topic: str
     partition: int
