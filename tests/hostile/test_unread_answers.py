@@ -41,7 +41,7 @@ async def _in_pieces(_request: object) -> StreamingResponse:
 
 @pytest.fixture
 async def door(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
-    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(protocol, "ANSWER_SECONDS", 0.5)
     app = Served(INTAKE).app
     app.state.authenticator = authenticator_of(LocalIssuer())
     app.router.routes += [Route("/large", _large), Route("/pieces", _in_pieces)]
