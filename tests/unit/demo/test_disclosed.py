@@ -77,7 +77,10 @@ UNDONE = ("consent-expiry-undone", {"consent_id": "consent"})
         ),
         (recorded(basis="emergency", consent_id=None),),
         (
-            ("partner-registered", {"partner_id": "a-clinic", "recipient_class": "treating-providers"}),
+            (
+                "partner-registered",
+                {"partner_id": "a-clinic", "recipient_class": "treating-providers"},
+            ),
             granted(),
             recorded(recipient_id="a-clinic"),
         ),
