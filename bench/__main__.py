@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +17,7 @@ from bench import report
 from bench.contestants import FLOOR, GUARD, OURS
 from bench.field import Field
 from bench.measure import Plan, ratios
+from bench.paired import commit_of_now, measured_here
 from bench.recording import record
 from bench.rounds import ROUNDS, SEED, Round, about, play
 from shared.devtools.backends import start
@@ -40,6 +42,7 @@ def main() -> int:
         ground = Field(backend, Path(directory))
         told = play(ground, recording, _rounds(options))
         results: dict[str, Any] = {**told, "about": about(backend, recording, options.rounds)}
+    results["commit"] = commit_of_now()
     results["ratios"] = ratios(told)
     results["ratios_of_the_best"] = ratios(told, "events_per_cpu_second_best")
     print(report.table(results, report.GUARD))
@@ -49,12 +52,25 @@ def main() -> int:
         print(f"written: {report.BASELINE}")
         return 0
     if options.quick:
-        fallen = report.fallen(results["ratios_of_the_best"])
-        print(*fallen or ["no ratio has fallen"], sep="\n")
-        return 1 if fallen else 0
+        return guard(results["ratios_of_the_best"], options.rounds)
     report.write(results)
     print(f"written: {report.RESULTS}, {report.PAGE} ({perf_counter() - began:.0f} s)")
     return 0
+
+
+def guard(seen: Mapping[str, float | None], rounds: int) -> int:
+    """1 when a ratio has fallen below the committed one, and below what that commit reaches on this machine."""
+    commit, before = report.baseline()
+    fallen = report.fallen(seen, before)
+    if fallen:
+        print(*fallen, f"measuring commit {commit[:8]} on this machine", sep="\n", flush=True)
+        here = measured_here(commit, rounds)
+        if here is None:
+            print(f"commit {commit[:8]} is not in this clone: nothing shows that it is the machine")
+        else:
+            fallen = report.fallen(seen, here)
+    print(*fallen or ["no ratio has fallen"], sep="\n")
+    return 1 if fallen else 0
 
 
 def _options() -> argparse.Namespace:

@@ -175,19 +175,24 @@ def picture(results: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def write_baseline(results: Mapping[str, Any]) -> None:
     """Write the ratios of a quick run; a whole one has others, for naive is faster on a store without records."""
-    kept = {name: results[name] for name in ("about", "ratios", "ratios_of_the_best")}
+    kept = {name: results[name] for name in ("commit", "about", "ratios", "ratios_of_the_best")}
     BASELINE.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
 
 
-def fallen(seen: Mapping[str, float | None], path: Path = BASELINE) -> list[str]:
-    """The ratios that fell too far below the committed ones, each as a sentence.
+def baseline(path: Path = BASELINE) -> tuple[str, Mapping[str, float | None]]:
+    """What later quick runs are compared with: the commit that was measured, and its ratios.
 
     Of each contestant's best turns: what else the machine does can only make a turn worse.
     """
-    committed = json.loads(path.read_text(encoding="utf-8"))["ratios_of_the_best"]
+    written = json.loads(path.read_text(encoding="utf-8"))
+    return written["commit"], written["ratios_of_the_best"]
+
+
+def fallen(seen: Mapping[str, float | None], before: Mapping[str, float | None]) -> list[str]:
+    """The ratios that fell too far below those before, each as a sentence."""
     found: list[str] = []
     for name in TARGETS:
-        now, then = seen.get(name), committed.get(name)
+        now, then = seen.get(name), before.get(name)
         if now is not None and then is not None and now < (1 - DROP_MAX) * then:
             found.append(f"{name} is {now:.3f}; the committed one is {then:.3f}")
     return found
