@@ -5,6 +5,8 @@ What follows from the screen as it stands then is opened and closed by `specimen
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from services.attendance.episode.episode_state import EpisodeState, known
 from services.attendance.laboratory.interpretation import Screen
 from services.attendance.screening.screens import of
@@ -58,10 +60,7 @@ def undo_specimen(
 
     It is waited for again, as if it had not been taken; an order that was a mistake itself is taken back after that.
     """
-    known(state)
-    of(state, screen_id)
-    taken = {key: one for key, one in state.screens.items() if one.collected_at is not None}
-    screen = holding(state, taken, screen_id, "specimen")
+    screen = _with(state, screen_id, "specimen", lambda one: one.collected_at is not None)
     if screen.collected_at is None:
         raise ValueError("it was looked up as collected")
     waited_for = Screen(
@@ -114,6 +113,14 @@ def undo_result(
     return Decision(taken_back(state, fact_id, "result"), (*events, *more), handoffs)
 
 
+def _with(state: EpisodeState, screen_id: str, fact: str, has: Callable[[Screen], bool]) -> Screen:
+    """The screen, which has this fact. Raises `Refused` when it has not, or has it no more."""
+    known(state)
+    of(state, screen_id)
+    screens = {key: one for key, one in state.screens.items() if has(one)}
+    return holding(state, screens, screen_id, fact)
+
+
 def _not_read(screen_id: str, reason: MistakeReason) -> attendance.InterpretationUndone:
     return attendance.InterpretationUndone(screen_id=screen_id, reason=reason)
 
@@ -122,10 +129,7 @@ def undo_interpretation(
     state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """What was made of the result was a mistake: it waits to be interpreted again."""
-    known(state)
-    of(state, screen_id)
-    made = {key: one for key, one in state.screens.items() if one.interpreted is not None}
-    screen = holding(state, made, screen_id, "interpretation")
+    screen = _with(state, screen_id, "interpretation", lambda one: one.interpreted is not None)
     without = screen.replace(interpreted=None)
     event = attendance.InterpretationUndone(screen_id=screen_id, reason=reason)
     state, events, handoffs = settle(state, screen_id, without, cause)
@@ -136,10 +140,7 @@ def undo_not_provided(
     state: EpisodeState, screen_id: str, reason: MistakeReason, cause: Cause
 ) -> Decision[EpisodeState]:
     """That there is no specimen was a mistake: it is waited for again."""
-    known(state)
-    of(state, screen_id)
-    closed = {key: one for key, one in state.screens.items() if one.not_provided is not None}
-    screen = holding(state, closed, screen_id, "not-provided")
+    screen = _with(state, screen_id, "not-provided", lambda one: one.not_provided is not None)
     kind = screen.not_provided
     if kind is None:
         raise ValueError("it was looked up as not provided")

@@ -40,7 +40,7 @@ async def committed(kafka: KafkaConnection) -> dict[str, dict[tuple[str, int], C
                 max(0, ends[place.topic][place.partition] - one.offset),
             )
             for place, one in found.items()
-            if place.topic in ends
+            if place.partition < len(ends.get(place.topic, ()))
         }
         for group, found in offsets.items()
     }
