@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from shared.devtools.backends import Backend, start
 from tests.integration.bus import forget_topics
+from tests.pymongo_sockets import close_by_themselves
 
 HERE = Path(__file__).parent
 OFFLINE = (HERE / "unit", HERE / "contracts")
@@ -23,6 +24,7 @@ IN_CI = os.environ.get("CI") == "true"
 
 # Tests trust the local issuer, whose keys production refuses.
 os.environ["CARE_MODE"] = "development"
+close_by_themselves()
 
 settings.register_profile(
     "ci",
