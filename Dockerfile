@@ -35,6 +35,7 @@ CMD ["python", "/app/keys.py"]
 FROM base AS kafka-users
 COPY shared/*.py shared/
 COPY shared/contracts/*.py shared/contracts/
+COPY shared/kit shared/kit
 COPY shared/runtime shared/runtime
 COPY deploy/compose/kafka_users.py /app/kafka_users.py
 CMD ["python", "/app/kafka_users.py"]
@@ -48,7 +49,8 @@ FROM ${PYTHON_IMAGE} AS code
 ARG SERVICE
 WORKDIR /app
 COPY shared/*.py shared/
-COPY shared/contracts/*.py shared/contracts/
+COPY shared/contracts shared/contracts
+COPY shared/kit shared/kit
 COPY shared/programs/*.py shared/programs/
 COPY shared/programs/profiles/*.toml shared/programs/profiles/
 COPY shared/programs/directory.toml shared/programs/
