@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest.mock import patch
@@ -11,12 +12,13 @@ from unittest.mock import patch
 import pytest
 
 from shared.errors import Refused
+from shared.inbox import WINDOW
 from shared.runtime import retry
 from shared.runtime.core.reactor import Reactor
 from shared.runtime.core.record import Record
 from shared.runtime.core.record_cache import BYTES_MAX, RecordCache
 from shared.runtime.core.relay import Relay
-from shared.runtime.core.work import OutcomeStatus, Work
+from shared.runtime.core.work import OutcomeStatus, StreamPosition, Work
 from shared.runtime.metrics import Metrics
 from shared.testing.fakes import CarefulStore, Disk, MemoryPublisher, MemoryTopic, Seam, away
 from tests.unit.runtime.toy import (
@@ -135,6 +137,24 @@ async def test_an_event_that_was_applied_elsewhere_is_not_missed_here(replicas: 
         OutcomeStatus.DUPLICATE,
         OutcomeStatus.APPLIED,
     ]
+    assert not here.store.disk.dead_letters
+
+
+async def test_a_repeat_to_a_record_that_is_behind_is_looked_up_in_the_stored_one(
+    replicas: Replicas,
+) -> None:
+    """Another replica set the stream back, and what this one remembers would take a number for an old one."""
+    here, there = replicas
+    feed = Feed()
+    numbers = range(1, WINDOW + 5)
+    assert await here.hears(*(feed.says(ONE, add(1)) for _ in numbers))
+    record = (await there.store.load([ONE]))[ONE]
+    record.set_back("feed", 2)
+    assert not await there.store.save([record], datetime.now(UTC))
+    right = feed.says(ONE, add(100))
+    third = replace(right, stream=StreamPosition("feed", 3, right.cause_id))
+    assert await here.hears(third) == [OutcomeStatus.APPLIED]
+    assert (await here.state(ONE)).total == len(numbers) + 100
     assert not here.store.disk.dead_letters
 
 
