@@ -1,4 +1,4 @@
-"""What PyMongo leaves open when a connect is cancelled is closed, and nothing else is kept quiet."""
+"""A socket that PyMongo leaves open when a connect is cancelled closes itself, and no later test gets its warning."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.pymongo_sockets import SelfClosing
 POOL = cast("Any", pool_shared)
 
 
-def _said_of_a_cancelled_connect() -> list[str]:
-    with warnings.catch_warnings(record=True) as said:
+def _warnings_of_a_cancelled_connect() -> list[str]:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         asyncio.run(_connect_and_cancel())
         gc.collect()
-    return [str(one.message) for one in said]
+    return [str(one.message) for one in warned]
 
 
 async def _connect_and_cancel() -> None:
@@ -42,13 +42,13 @@ async def _connect_and_cancel() -> None:
         await connecting
 
 
-def test_a_cancelled_connect_is_not_said_of_another_test() -> None:
+def test_a_cancelled_connect_warns_in_no_other_test() -> None:
     assert POOL.socket.socket is SelfClosing
-    assert _said_of_a_cancelled_connect() == []
+    assert _warnings_of_a_cancelled_connect() == []
 
 
 def test_pymongo_still_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """When this fails, PyMongo closes the socket itself, and `tests/pymongo_sockets.py` can go."""
     monkeypatch.setattr(POOL, "socket", socket)
-    [said] = _said_of_a_cancelled_connect()
-    assert said.startswith("unclosed <socket.socket")
+    [warning] = _warnings_of_a_cancelled_connect()
+    assert warning.startswith("unclosed <socket.socket")
